@@ -1,0 +1,1 @@
+//! What each of the contract's messages costs on the embedded chain, beside the floor.

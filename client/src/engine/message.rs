@@ -1,0 +1,256 @@
+//! The messages, named as in the paper, and their frames.
+
+use crate::planning::{NoPlan, Transfer};
+use codec::{Decode, DecodeAll, Encode};
+use protocol::{
+    AccountId, Entry, Error, MpcClose, MpcCreation, MpcId, MpcUpdate, Nonce, PartySignature, Signature, TpcClose,
+    TpcCreation, TpcId, Version,
+};
+
+/// The first byte of every frame.
+const FRAME_VERSION: u8 = 1;
+
+/// The longest frame in bytes. An update of 4,096 channels fits.
+pub const MAX_FRAME: usize = 1 << 20;
+
+/// Names an update of a multi-party channel: the payload that is signed for it.
+pub type UpdateId = [u8; 32];
+
+/// What a channel's id is the hash of, so that a member can check who owns a channel of others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Owners {
+    /// The owners, ascending.
+    pub parties: [AccountId; 2],
+    /// The channel's nonce among this pair's.
+    pub nonce: Nonce,
+}
+
+/// A multi-party transaction that a member wants settled.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Payment {
+    /// In which multi-party channel.
+    pub mpc: MpcId,
+    /// Settled together or not at all.
+    pub transfers: Vec<Transfer>,
+    /// Who takes part.
+    pub scope: Scope,
+    /// Whether members are asked for consent before anybody signs.
+    pub confirm: bool,
+}
+
+/// Which channels an update names, and so who signs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Scope {
+    /// Every channel of the group, so that one update holds the whole state.
+    All,
+    /// Those whose balances change; everybody else may be asleep.
+    Touched,
+}
+
+/// Why a request is rejected.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, thiserror::Error)]
+#[allow(missing_docs)] // Each variant's message says what it means.
+pub enum Reason {
+    #[error("the protocol forbids it: {0}")]
+    Protocol(Error),
+    #[error("the payment cannot be planned: {0}")]
+    NoPlan(NoPlan),
+    #[error("the state is not the latest: start from the entries that came with this answer")]
+    Outdated(Vec<Entry>),
+    #[error("the channel has an agreement in flight: wait until it is decided")]
+    InFlight,
+    #[error("the update takes from the party, or gives it, what the transaction does not say")]
+    WrongPosition,
+    #[error("the payment takes more from the party than it lets go without being asked")]
+    Declined,
+    #[error("the channels and their owners do not belong together")]
+    WrongOwners,
+    #[error("there is no such multi-party channel here")]
+    UnknownMpc,
+    #[error("a newer proposal for the channel is under way")]
+    Superseded,
+}
+
+impl From<Error> for Reason {
+    fn from(error: Error) -> Self {
+        Self::Protocol(error)
+    }
+}
+
+/// Everything that is said.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[allow(missing_docs)] // The paper's names; the fields are the protocol's types.
+pub enum Message {
+    TpcCreate {
+        creation: TpcCreation,
+        signature: Signature,
+    },
+    TpcCreateAgree {
+        tpc: TpcId,
+        signature: Signature,
+    },
+    TpcCreateReject {
+        tpc: TpcId,
+        reason: Reason,
+    },
+    TpcUpdate {
+        entry: Entry,
+        signature: Signature,
+    },
+    TpcUpdateAgree {
+        tpc: TpcId,
+        version: Version,
+        signature: Signature,
+    },
+    TpcUpdateReject {
+        tpc: TpcId,
+        version: Version,
+        reason: Reason,
+    },
+    TpcClose {
+        close: TpcClose,
+        signature: Signature,
+    },
+    TpcCloseAgree {
+        tpc: TpcId,
+        signature: Signature,
+    },
+    TpcCloseReject {
+        tpc: TpcId,
+        reason: Reason,
+    },
+    /// From the initiator to the coordinator, and by it to every other member. `owners` belong to the entries.
+    MpcCreate {
+        creation: MpcCreation,
+        owners: Vec<Owners>,
+        by: PartySignature,
+    },
+    MpcCreateAgree {
+        mpc: MpcId,
+        signature: Signature,
+    },
+    MpcCreateReject {
+        mpc: MpcId,
+        reason: Reason,
+    },
+    /// Everybody has signed.
+    MpcCreated {
+        mpc: MpcId,
+        signatures: Vec<PartySignature>,
+    },
+    MpcCreateFailed {
+        mpc: MpcId,
+        reason: Reason,
+    },
+    /// A member's request to the coordinator.
+    MpcPay {
+        payment: Payment,
+    },
+    /// Asks for consent; nothing is signed yet.
+    MpcPropose {
+        payment: Payment,
+        update: MpcUpdate,
+    },
+    MpcConsent {
+        update: UpdateId,
+    },
+    /// Asks for the signature.
+    MpcUpdate {
+        payment: Payment,
+        update: MpcUpdate,
+    },
+    MpcUpdateAgree {
+        update: UpdateId,
+        signature: Signature,
+    },
+    MpcUpdateReject {
+        update: UpdateId,
+        reason: Reason,
+    },
+    /// Everybody has signed: the transaction is settled.
+    MpcUpdated {
+        update: UpdateId,
+        signatures: Vec<PartySignature>,
+    },
+    /// There is no update, or it will not be completed.
+    MpcUpdateFailed {
+        mpc: MpcId,
+        update: Option<UpdateId>,
+        reason: Reason,
+    },
+    /// From the initiator to the coordinator, and by it to every other member.
+    MpcClose {
+        close: MpcClose,
+        by: PartySignature,
+    },
+    MpcCloseAgree {
+        mpc: MpcId,
+        signature: Signature,
+    },
+    MpcCloseReject {
+        mpc: MpcId,
+        reason: Reason,
+    },
+    /// Everybody has signed.
+    MpcClosed {
+        mpc: MpcId,
+        signatures: Vec<PartySignature>,
+    },
+    MpcCloseFailed {
+        mpc: MpcId,
+        reason: Reason,
+    },
+}
+
+/// A frame that is no message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadFrame {
+    /// It is longer than [`MAX_FRAME`].
+    #[error("the frame has {0} bytes, more than {MAX_FRAME}: the peer does not speak Braid")]
+    TooLong(usize),
+    /// It is of another version.
+    #[error("the frame is of version {0}, not {FRAME_VERSION}: update the older side")]
+    Version(u8),
+    /// Its bytes are no message.
+    #[error("the frame cannot be decoded: the peer does not speak Braid")]
+    Malformed,
+}
+
+impl Message {
+    /// The bytes to send.
+    pub fn frame(&self) -> Vec<u8> {
+        (FRAME_VERSION, self).encode()
+    }
+
+    /// Reads what a peer sent.
+    ///
+    /// # Errors
+    /// [`BadFrame`]; the connection should end with it.
+    pub fn from_frame(frame: &[u8]) -> Result<Self, BadFrame> {
+        if frame.len() > MAX_FRAME {
+            return Err(BadFrame::TooLong(frame.len()));
+        }
+        match frame {
+            [FRAME_VERSION, message @ ..] => Self::decode_all(&mut &*message).map_err(|_| BadFrame::Malformed),
+            [version, ..] => Err(BadFrame::Version(*version)),
+            [] => Err(BadFrame::Malformed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_bounded_and_versioned() {
+        let message = Message::MpcConsent { update: [7; 32] };
+        let frame = message.frame();
+        assert_eq!(Message::from_frame(&frame), Ok(message));
+        assert_eq!(Message::from_frame(&[]), Err(BadFrame::Malformed));
+        assert_eq!(Message::from_frame(&[9, 1]), Err(BadFrame::Version(9)));
+        assert_eq!(Message::from_frame(&frame[..20]), Err(BadFrame::Malformed));
+        assert_eq!(Message::from_frame(&[frame.clone(), vec![0]].concat()), Err(BadFrame::Malformed));
+        assert_eq!(Message::from_frame(&vec![1; MAX_FRAME + 1]), Err(BadFrame::TooLong(MAX_FRAME + 1)));
+    }
+}

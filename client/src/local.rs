@@ -1,0 +1,267 @@
+//! Parties, their coordinator and a chain in one process, with every message as the frame that a network would carry.
+
+use crate::{
+    chain::{Chain, Receipt},
+    contract::{CallError, Called, Contract, Event},
+    engine::{
+        coordinator::{self, Coordinator},
+        message::{BadFrame, Message},
+        party::{self, Command, Party},
+        step::{Effect, MemoryStore, Notice, Peer, Submission},
+    },
+    keys::Keys,
+};
+use codec::Decode;
+use protocol::{
+    abi::{self, GetDomain},
+    AccountId, Balance, Error,
+};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// What stops a local world.
+#[derive(Debug, thiserror::Error)]
+pub enum LocalError {
+    /// A call of the contract failed.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// A state could not be kept.
+    #[error("a state could not be saved: {0}")]
+    Store(#[from] std::io::Error),
+    /// A frame could not be read.
+    #[error(transparent)]
+    Frame(#[from] BadFrame),
+    /// There is no such user here.
+    #[error("there is no user {0} here")]
+    UnknownUser(usize),
+}
+
+/// An on-chain call that was made.
+#[derive(Clone, Debug)]
+pub struct CallRecord {
+    /// The contract's message.
+    pub message: &'static str,
+    /// What the chain says.
+    pub receipt: Receipt,
+}
+
+struct User {
+    keys: Keys,
+    party: Party,
+    store: MemoryStore,
+}
+
+/// The world.
+pub struct Local<C> {
+    /// The chain.
+    pub chain: C,
+    /// The deployment.
+    pub contract: Contract,
+    /// Every on-chain call since the last [`Local::take_calls`].
+    calls: Vec<CallRecord>,
+    users: Vec<User>,
+    indices: BTreeMap<AccountId, usize>,
+    coordinator: Coordinator,
+    coordinator_store: MemoryStore,
+    wire: VecDeque<(Peer, Peer, Vec<u8>)>,
+    messages: u64,
+    absent: BTreeSet<AccountId>,
+    notices: Vec<(Peer, Notice)>,
+}
+
+impl<C: Chain> Local<C> {
+    /// A world of users without channels, each of whom lets an agreement take `spend` planck without being asked.
+    ///
+    /// # Errors
+    /// If the contract cannot be asked for its domain.
+    pub fn new(mut chain: C, contract: Contract, users: Vec<Keys>, spend: Balance) -> Result<Self, LocalError> {
+        let domain = contract.query(&mut chain, &GetDomain {})?;
+        let indices = users.iter().enumerate().map(|(index, keys)| (keys.account(), index)).collect();
+        let user =
+            |keys: Keys| User { party: Party::new(keys.account(), domain, spend), keys, store: MemoryStore::default() };
+        Ok(Self {
+            chain,
+            contract,
+            calls: vec![],
+            users: users.into_iter().map(user).collect(),
+            indices,
+            coordinator: Coordinator::new(domain),
+            coordinator_store: MemoryStore::default(),
+            wire: VecDeque::new(),
+            messages: 0,
+            absent: BTreeSet::new(),
+            notices: vec![],
+        })
+    }
+
+    /// A user's party.
+    ///
+    /// # Errors
+    /// [`LocalError::UnknownUser`].
+    pub fn party(&self, user: usize) -> Result<&Party, LocalError> {
+        self.users.get(user).map(|user| &user.party).ok_or(LocalError::UnknownUser(user))
+    }
+
+    /// How many users there are.
+    pub fn len(&self) -> usize {
+        self.users.len()
+    }
+
+    /// Whether nobody is here.
+    pub fn is_empty(&self) -> bool {
+        self.users.is_empty()
+    }
+
+    /// How many messages have been sent off chain.
+    pub fn messages(&self) -> u64 {
+        self.messages
+    }
+
+    /// How many signatures users have made off chain.
+    pub fn signatures(&self) -> u64 {
+        self.users.iter().map(|user| user.party.signatures()).sum()
+    }
+
+    /// The on-chain calls since the last time.
+    pub fn take_calls(&mut self) -> Vec<CallRecord> {
+        std::mem::take(&mut self.calls)
+    }
+
+    /// Makes a user answer nothing from now on, or again.
+    ///
+    /// # Errors
+    /// [`LocalError::UnknownUser`].
+    pub fn set_absent(&mut self, user: usize, absent: bool) -> Result<(), LocalError> {
+        let account = self.party(user)?.account();
+        if absent {
+            self.absent.insert(account);
+        } else {
+            self.absent.remove(&account);
+        }
+        Ok(())
+    }
+
+    /// Stops a user's process and starts it from what its store holds.
+    ///
+    /// # Errors
+    /// If the store holds no state.
+    pub fn restart(&mut self, user: usize) -> Result<(), LocalError> {
+        let user = self.users.get_mut(user).ok_or(LocalError::UnknownUser(user))?;
+        user.party = Party::decode(&mut &user.store.0[..]).map_err(|error| {
+            LocalError::Store(std::io::Error::new(std::io::ErrorKind::InvalidData, error.to_string()))
+        })?;
+        Ok(())
+    }
+
+    /// Lets a user do something, and everybody answer until all is quiet. Returns what applications were told.
+    ///
+    /// # Errors
+    /// If a call of the contract fails.
+    pub fn command(&mut self, user: usize, command: Command) -> Result<Vec<(Peer, Notice)>, LocalError> {
+        self.start(user, command)?;
+        self.run()
+    }
+
+    /// Lets a user do something without delivering anything yet, so that users can act at once.
+    ///
+    /// # Errors
+    /// If a call of the contract fails.
+    pub fn start(&mut self, user: usize, command: Command) -> Result<(), LocalError> {
+        self.step(user, party::Input::Command(command))
+    }
+
+    /// Tells the coordinator that a group's members have had their time.
+    ///
+    /// # Errors
+    /// If a call of the contract fails.
+    pub fn time_out(&mut self, mpc: protocol::MpcId) -> Result<Vec<(Peer, Notice)>, LocalError> {
+        self.step_coordinator(coordinator::Input::Timeout(mpc))?;
+        self.run()
+    }
+
+    /// Delivers messages until all is quiet. Returns what applications were told.
+    ///
+    /// # Errors
+    /// If a call of the contract fails.
+    pub fn run(&mut self) -> Result<Vec<(Peer, Notice)>, LocalError> {
+        while let Some((from, to, frame)) = self.wire.pop_front() {
+            let message = Message::from_frame(&frame)?;
+            match (from, to) {
+                (_, Peer::Party(account)) if self.absent.contains(&account) => {}
+                (from, Peer::Party(account)) => {
+                    let user = self.indices.get(&account).copied().ok_or(LocalError::UnknownUser(self.users.len()))?;
+                    self.step(user, party::Input::Message(from, message))?;
+                }
+                (Peer::Party(account), Peer::Coordinator) => {
+                    self.step_coordinator(coordinator::Input::Message(account, message))?;
+                }
+                (Peer::Coordinator, Peer::Coordinator) => {}
+            }
+        }
+        Ok(std::mem::take(&mut self.notices))
+    }
+
+    /// Calls the contract for a user, and tells everybody what it did.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub fn call<T: Decode, M: abi::Message<Output = Result<T, Error>>>(
+        &mut self,
+        user: usize,
+        value: Balance,
+        message: &M,
+    ) -> Result<T, LocalError> {
+        let keys = self.users.get(user).ok_or(LocalError::UnknownUser(user))?.keys.clone();
+        let Called { answer, receipt, events } = self.contract.call(&mut self.chain, &keys, value, message)?;
+        self.calls.push(CallRecord { message: M::NAME, receipt });
+        events.into_iter().try_for_each(|event| self.broadcast(event))?;
+        Ok(answer)
+    }
+
+    fn broadcast(&mut self, event: Event) -> Result<(), LocalError> {
+        for user in 0..self.users.len() {
+            self.step(user, party::Input::Chain(event.clone()))?;
+        }
+        self.step_coordinator(coordinator::Input::Chain(event))
+    }
+
+    fn step(&mut self, index: usize, input: party::Input) -> Result<(), LocalError> {
+        let now = self.chain.time();
+        let user = self.users.get_mut(index).ok_or(LocalError::UnknownUser(index))?;
+        let (party, effects) = user.party.step(&user.keys, now, input).save(&mut user.store)?;
+        let account = party.account();
+        user.party = party;
+        self.perform(Peer::Party(account), Some(index), effects)
+    }
+
+    fn step_coordinator(&mut self, input: coordinator::Input) -> Result<(), LocalError> {
+        let (coordinator, effects) = self.coordinator.step(input).save(&mut self.coordinator_store)?;
+        self.coordinator = coordinator;
+        self.perform(Peer::Coordinator, None, effects)
+    }
+
+    fn perform(&mut self, from: Peer, user: Option<usize>, effects: Vec<Effect>) -> Result<(), LocalError> {
+        for effect in effects {
+            match (effect, user) {
+                (Effect::Send(to, message), _) => {
+                    self.messages = self.messages.saturating_add(1);
+                    self.wire.push_back((from, to, message.frame()));
+                }
+                (Effect::Submit(submission), Some(user)) => self.submit(user, submission)?,
+                (Effect::Submit(_), None) => {}
+                (Effect::Tell(notice), _) => self.notices.push((from, notice)),
+            }
+        }
+        Ok(())
+    }
+
+    fn submit(&mut self, user: usize, submission: Submission) -> Result<(), LocalError> {
+        match submission {
+            Submission::CreateTpc(message) => self.call(user, 0, &message).map(drop),
+            Submission::UpdateTpc(message) => self.call(user, 0, &message),
+            Submission::CloseTpc(message) => self.call(user, 0, &message),
+            Submission::CreateMpc(message) => self.call(user, 0, &message).map(drop),
+            Submission::UpdateMpc(message) => self.call(user, 0, &message).map(drop),
+            Submission::CloseMpc(message) => self.call(user, 0, &message),
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! What pallet-contracts charges for the host functions that a contract's work cannot avoid, by its published weights.
+
+use crate::{runtime::Runtime, Weight};
+use pallet_contracts::WeightInfo;
+
+type Published = <Runtime as pallet_contracts::Config>::WeightInfo;
+
+/// An extrinsic that calls a contract, without the contract.
+pub fn call() -> Weight {
+    Published::call().into()
+}
+
+/// Verifying one sr25519 signature over `bytes` bytes.
+pub fn sr25519_verify(bytes: u32) -> Weight {
+    Published::seal_sr25519_verify(bytes).into()
+}
+
+/// Writing a storage item of `new` bytes over one of `old` bytes.
+pub fn set_storage(new: u32, old: u32) -> Weight {
+    Published::seal_set_storage(new, old).into()
+}
+
+/// Removing a storage item of `bytes` bytes.
+pub fn clear_storage(bytes: u32) -> Weight {
+    Published::seal_clear_storage(bytes).into()
+}
+
+/// Reading a storage item of `bytes` bytes.
+pub fn get_storage(bytes: u32) -> Weight {
+    Published::seal_get_storage(bytes).into()
+}
+
+/// Paying out to an account.
+pub fn transfer() -> Weight {
+    Published::seal_transfer().into()
+}
