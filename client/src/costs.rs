@@ -1,1 +1,281 @@
-//! What each of the contract's messages costs on the embedded chain, beside the floor.
+//! What each of the contract's messages costs on the embedded chain, beside the floor: the host functions that the
+//! work cannot avoid (signatures, storage, transfers) at pallet-contracts' published weights.
+
+use crate::{
+    chain::{Chain, Receipt},
+    contract::{Bundle, CallError, Called, Contract},
+    keys::{Keys, Native},
+};
+use codec::Decode;
+use devchain::{prices, Devchain, UNIT};
+use protocol::{
+    abi::{CloseMpc, CloseTpc, CreateMpc, CreateTpc, Deposit, GetDomain, Message, UpdateMpc, UpdateTpc, Withdraw},
+    AccountId, Action, Balance, Domain, Entry, Error, MpcClose, MpcCreation, MpcId, MpcUpdate, PartySignature,
+    Signature, Timestamp, TpcClose, TpcCreation, TpcId,
+};
+use std::fmt::Write;
+
+/// The group sizes that the table shows.
+pub const SIZES: [usize; 6] = [2, 3, 10, 50, 100, 256];
+
+/// Encoded sizes in the contract's storage, in bytes.
+const LEDGER: u32 = 16;
+const NONCE: u32 = 8;
+const TPC_ALONE: u32 = 109;
+const TPC_BUSY: u32 = 141;
+const MPC: u32 = 4;
+/// A signature is over a 32-byte payload.
+const PAYLOAD: u32 = 32;
+
+/// One message at one group size.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// The contract's message.
+    pub message: &'static str,
+    /// How many users the group has.
+    pub parties: usize,
+    /// How many channels the message names.
+    pub channels: usize,
+    /// What the chain says.
+    pub receipt: Receipt,
+    /// The least ref_time that the work can take, in ps.
+    pub floor: u64,
+}
+
+impl Row {
+    /// How many times the floor the message takes.
+    pub fn ratio(&self) -> f64 {
+        self.receipt.weight.ref_time as f64 / self.floor as f64
+    }
+}
+
+/// A deployment with funded users, who sign what they are told to.
+pub struct Bench {
+    /// The chain.
+    pub chain: Devchain,
+    /// The contract.
+    pub contract: Contract,
+    /// The domain of the users' signatures.
+    pub domain: Domain,
+    /// The users, ascending by account.
+    pub users: Vec<Keys>,
+}
+
+impl Bench {
+    /// `parties` users, each with 1,000 UNIT on the chain and nothing in the contract.
+    ///
+    /// # Panics
+    /// If the built-in bundle does not deploy.
+    pub fn new(parties: usize) -> Self {
+        let user = |index| Keys::from_suri(&format!("//user{index}")).expect("a derivation path is a valid seed; qed");
+        let mut users: Vec<_> = (0..parties).map(user).collect();
+        users.sort_by_key(Keys::account);
+        let endowed: Vec<_> = users.iter().map(|keys| (*keys.account().as_ref(), 1_000 * UNIT)).collect();
+        let mut chain = Devchain::with_accounts(&endowed);
+        let alice = Keys::from_suri("//Alice").expect("a derivation path is a valid seed; qed");
+        let bundle = Bundle::built_in().expect("the committed bundle is checked by the build; qed");
+        let (contract, _) = Contract::deploy(&mut chain, &alice, &bundle).expect("the committed bundle deploys; qed");
+        let domain = contract.query(&mut chain, &GetDomain {}).expect("a deployed contract answers; qed");
+        Self { chain, contract, domain, users }
+    }
+
+    /// Calls the contract for the user at `index`.
+    ///
+    /// # Errors
+    /// If it refuses.
+    pub fn call<T: Decode, M: Message<Output = Result<T, Error>>>(
+        &mut self,
+        index: usize,
+        value: Balance,
+        message: &M,
+    ) -> Result<Called<T>, CallError> {
+        let keys = self.users[index].clone();
+        self.contract.call(&mut self.chain, &keys, value, message)
+    }
+
+    /// The signature of the user at `index`.
+    pub fn sign(&self, index: usize, action: Action) -> Signature {
+        self.users[index].sign(&action.payload(&Native, &self.domain))
+    }
+
+    /// The signatures of the users at `indices`, which must ascend.
+    pub fn sign_all(&self, indices: impl IntoIterator<Item = usize>, action: Action) -> Vec<PartySignature> {
+        let signed = indices
+            .into_iter()
+            .map(|index| PartySignature { party: self.users[index].account(), signature: self.sign(index, action) });
+        signed.collect()
+    }
+
+    /// A time at which agreements made now are still good.
+    pub fn later(&mut self) -> Timestamp {
+        Chain::time(&mut self.chain).saturating_add(1_000_000_000)
+    }
+
+    /// The agreement of the users at `a` < `b` to open a channel with `balances`.
+    pub fn creation(&mut self, [a, b]: [usize; 2], nonce: u64, balances: [Balance; 2]) -> CreateTpc {
+        let parties: [AccountId; 2] = [self.users[a].account(), self.users[b].account()];
+        let creation = TpcCreation { parties, nonce, balances, valid_until: self.later() };
+        let signatures = [a, b].map(|index| self.sign(index, Action::CreateTpc(&creation)));
+        CreateTpc { creation, signatures }
+    }
+
+    /// Opens the channels between the users at `pairs`, with 1 UNIT on each side, and answers them in ascending order.
+    ///
+    /// # Errors
+    /// If the contract refuses.
+    pub fn open(&mut self, pairs: &[[usize; 2]]) -> Result<(Vec<Entry>, Vec<Receipt>), CallError> {
+        let mut entries = vec![];
+        let mut receipts = vec![];
+        for index in 0..self.users.len() {
+            let sides = pairs.iter().filter(|pair| pair.contains(&index)).count();
+            receipts.push(self.call(index, sides as Balance * UNIT + 2 * UNIT, &Deposit {})?.receipt);
+        }
+        for pair in pairs {
+            let create = self.creation(*pair, 0, [UNIT, UNIT]);
+            let called = self.call(pair[0], 0, &create)?;
+            entries.push(Entry { tpc: called.answer, epoch: 0, version: 0, balances: [UNIT, UNIT] });
+            receipts.push(called.receipt);
+        }
+        entries.sort_by_key(|entry| entry.tpc);
+        Ok((entries, receipts))
+    }
+
+    /// Braids channels into a multi-party channel of all users.
+    ///
+    /// # Errors
+    /// If the contract refuses.
+    pub fn braid(&mut self, entries: &[Entry]) -> Result<Called<MpcId>, CallError> {
+        let entries = entries.iter().map(|entry| Entry { epoch: entry.epoch + 1, version: 0, ..*entry }).collect();
+        let creation = MpcCreation { entries, valid_until: self.later() };
+        let signatures = self.sign_all(0..self.users.len(), Action::CreateMpc(&creation));
+        self.call(0, 0, &CreateMpc { creation, signatures })
+    }
+}
+
+/// `parties` users in a ring of as many channels (two users share one).
+pub fn ring(parties: usize) -> Vec<[usize; 2]> {
+    let next = (0..parties).map(|index| (index, (index + 1) % parties));
+    let mut pairs: Vec<_> = next.map(|(a, b)| [a.min(b), a.max(b)]).collect();
+    pairs.sort_unstable();
+    pairs.dedup();
+    pairs
+}
+
+/// Measures every message: those about one channel once, those about a group at each of `sizes`.
+///
+/// # Errors
+/// If the contract refuses.
+pub fn measure(sizes: &[usize]) -> Result<Vec<Row>, CallError> {
+    let mut rows = measure_tpc()?;
+    for parties in sizes {
+        rows.extend(measure_mpc(*parties)?);
+    }
+    Ok(rows)
+}
+
+fn measure_tpc() -> Result<Vec<Row>, CallError> {
+    let mut bench = Bench::new(2);
+    let (entries, receipts) = bench.open(&[[0, 1]])?;
+    let verify = 2 * verify();
+    let mut rows = vec![
+        row("deposit", 2, 0, receipts[0].clone(), get(0) + set(LEDGER, 0)),
+        row(
+            "create_tpc",
+            2,
+            1,
+            receipts[2].clone(),
+            verify + 2 * (get(LEDGER) + set(LEDGER, LEDGER)) + get(0) + set(NONCE, 0) + set(TPC_ALONE, 0),
+        ),
+    ];
+    let entry = Entry { version: 1, ..entries[0] };
+    let signatures = [0, 1].map(|index| bench.sign(index, Action::UpdateTpc(&entry)));
+    let updated = bench.call(0, 0, &UpdateTpc { entry, signatures })?;
+    rows.push(row("update_tpc", 2, 1, updated.receipt, verify + get(TPC_ALONE) + set(TPC_ALONE, TPC_ALONE)));
+    let close = TpcClose { last: Entry { version: 2, ..entry }, valid_until: bench.later() };
+    let signatures = [0, 1].map(|index| bench.sign(index, Action::CloseTpc(&close)));
+    let closed = bench.call(0, 0, &CloseTpc { close, signatures })?;
+    let floor = verify + get(TPC_ALONE) + clear(TPC_ALONE) + 2 * prices::transfer().ref_time;
+    rows.push(row("close_tpc", 2, 1, closed.receipt, floor));
+    let withdrawn = bench.call(0, 0, &Withdraw { amount: 2 * UNIT })?;
+    let floor = get(LEDGER) + clear(LEDGER) + prices::transfer().ref_time;
+    rows.push(row("withdraw", 2, 0, withdrawn.receipt, floor));
+    Ok(rows)
+}
+
+fn measure_mpc(parties: usize) -> Result<Vec<Row>, CallError> {
+    let mut bench = Bench::new(parties);
+    let pairs = ring(parties);
+    let owners_of = |bench: &Bench, tpc: TpcId| {
+        let owns = |pair: &&[usize; 2]| TpcId::of(&Native, &pair.map(|index| bench.users[index].account()), 0) == tpc;
+        pairs.iter().find(owns).copied().unwrap_or_default()
+    };
+    let (entries, _) = bench.open(&pairs)?;
+    let (all, channels) = (verify() * parties as u64, entries.len());
+    let each = |floor: u64| floor * channels as u64;
+
+    let created = bench.braid(&entries)?;
+    let mpc = created.answer;
+    let floor = all + each(get(TPC_ALONE) + set(TPC_BUSY, TPC_ALONE)) + set(MPC, 0);
+    let mut rows = vec![row("create_mpc", parties, channels, created.receipt, floor)];
+
+    let entries: Vec<_> = entries.iter().map(|entry| Entry { epoch: 1, version: 1, ..*entry }).collect();
+    let update = MpcUpdate { mpc, entries };
+    let signatures = bench.sign_all(0..parties, Action::UpdateMpc(&update));
+    let updated = bench.call(0, 0, &UpdateMpc { update: update.clone(), signatures })?;
+    let floor = all + get(MPC) + each(get(TPC_BUSY) + set(TPC_BUSY, TPC_BUSY));
+    rows.push(row("update_mpc", parties, channels, updated.receipt, floor));
+
+    let entry = Entry { version: 2, ..update.entries[0] };
+    let one = MpcUpdate { mpc, entries: vec![entry] };
+    let signatures = bench.sign_all(owners_of(&bench, entry.tpc), Action::UpdateMpc(&one));
+    let updated = bench.call(0, 0, &UpdateMpc { update: one, signatures })?;
+    let floor = 2 * verify() + get(MPC) + get(TPC_BUSY) + set(TPC_BUSY, TPC_BUSY);
+    rows.push(row("update_mpc", parties, 1, updated.receipt, floor));
+
+    let last = update.entries.iter().map(|entry| Entry { version: entry.version + 2, ..*entry }).collect();
+    let close = MpcClose { mpc, entries: last, valid_until: bench.later() };
+    let signatures = bench.sign_all(0..parties, Action::CloseMpc(&close));
+    let closed = bench.call(0, 0, &CloseMpc { close, signatures })?;
+    let floor = all + get(MPC) + clear(MPC) + each(get(TPC_BUSY) + set(TPC_BUSY, TPC_BUSY));
+    rows.push(row("close_mpc", parties, channels, closed.receipt, floor));
+    Ok(rows)
+}
+
+fn row(message: &'static str, parties: usize, channels: usize, receipt: Receipt, host_functions: u64) -> Row {
+    Row { message, parties, channels, receipt, floor: prices::call().ref_time + host_functions }
+}
+
+fn verify() -> u64 {
+    prices::sr25519_verify(PAYLOAD).ref_time
+}
+
+fn get(bytes: u32) -> u64 {
+    prices::get_storage(bytes).ref_time
+}
+
+fn set(new: u32, old: u32) -> u64 {
+    prices::set_storage(new, old).ref_time
+}
+
+fn clear(bytes: u32) -> u64 {
+    prices::clear_storage(bytes).ref_time
+}
+
+/// The rows as a Markdown table.
+pub fn table(rows: &[Row]) -> String {
+    let mut text = String::from(
+        "| Message | Parties | Channels | ref_time (ps) | proof_size (B) | Storage deposit (planck) | Floor (ps) | Ratio |\n\
+         |---|--:|--:|--:|--:|--:|--:|--:|\n",
+    );
+    for row in rows {
+        let Row { message, parties, channels, receipt, floor } = row;
+        let (weight, deposit, ratio) = (receipt.weight, receipt.storage_deposit, row.ratio());
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "| `{message}` | {parties} | {channels} | {} | {} | {deposit} | {floor} | {ratio:.2} |",
+            weight.ref_time, weight.proof_size
+        );
+    }
+    text
+}

@@ -17,20 +17,26 @@ pub fn sr25519_verify(bytes: u32) -> Weight {
 
 /// Writing a storage item of `new` bytes over one of `old` bytes.
 pub fn set_storage(new: u32, old: u32) -> Weight {
-    Published::seal_set_storage(new, old).into()
+    Published::seal_set_storage(new, old).saturating_add(write_surcharge()).into()
 }
 
 /// Removing a storage item of `bytes` bytes.
 pub fn clear_storage(bytes: u32) -> Weight {
-    Published::seal_clear_storage(bytes).into()
+    Published::seal_clear_storage(bytes).saturating_add(write_surcharge()).into()
 }
 
 /// Reading a storage item of `bytes` bytes.
 pub fn get_storage(bytes: u32) -> Weight {
-    Published::seal_get_storage(bytes).into()
+    let surcharge = Published::get_storage_full().saturating_sub(Published::get_storage_empty());
+    Published::seal_get_storage(bytes).saturating_add(surcharge).into()
 }
 
 /// Paying out to an account.
 pub fn transfer() -> Weight {
     Published::seal_transfer().into()
+}
+
+/// What pallet-contracts adds to every write, for a trie that is full.
+fn write_surcharge() -> frame_support::weights::Weight {
+    Published::set_storage_full().saturating_sub(Published::set_storage_empty())
 }
