@@ -104,6 +104,7 @@ pub struct Called<T> {
 }
 
 /// One deployment.
+#[derive(Clone)]
 pub struct Contract {
     /// The contract's account.
     pub account: AccountId,

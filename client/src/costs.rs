@@ -79,6 +79,12 @@ impl Bench {
         Self { chain, contract, domain, users }
     }
 
+    /// A second bench that starts where this one stands.
+    pub fn fork(&mut self) -> Self {
+        let Self { chain, contract, domain, users } = self;
+        Self { chain: chain.fork(), contract: contract.clone(), domain: *domain, users: users.clone() }
+    }
+
     /// Calls the contract for the user at `index`.
     ///
     /// # Errors

@@ -122,3 +122,47 @@ pub fn mpc_admits(phase: MpcPhase, action: ActionKind, mpc: MpcId) -> Result<(),
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_phase_and_action_has_its_verdict() {
+        use {ActionKind::*, TpcPhase::*};
+        let tpc = TpcId([1; 32]);
+        for action in ActionKind::ALL {
+            for phase in TpcPhase::ALL {
+                let expected = match (action, phase) {
+                    (CreateTpc, _) => Ok(Verdict::Admit),
+                    (_, Absent) => Err(Error::UnknownTpc(tpc)),
+                    (UpdateTpc | CloseTpc | CreateMpc, Open) => Ok(Verdict::Admit),
+                    (UpdateTpc | CloseTpc | CreateMpc, _) => Err(Error::TpcBusy(tpc)),
+                    (UpdateMpc | CloseMpc, Member) => Ok(Verdict::Admit),
+                    (UpdateMpc, _) => Ok(Verdict::PassOver),
+                    (CloseMpc, _) => Err(Error::NotMember(tpc)),
+                };
+                assert_eq!(tpc_admits(phase, action, tpc), expected, "{action:?} in {phase:?}");
+            }
+            for phase in MpcPhase::ALL {
+                let mpc = MpcId([2; 32]);
+                let gone = matches!((action, phase), (UpdateMpc | CloseMpc, MpcPhase::Absent));
+                let expected = if gone { Err(Error::UnknownMpc(mpc)) } else { Ok(()) };
+                assert_eq!(mpc_admits(phase, action, mpc), expected, "{action:?} in {phase:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_channel_whose_group_is_gone_is_open() {
+        let (here, there) = (MpcId([1; 32]), MpcId([2; 32]));
+        let parties = [crate::AccountId::from([1; 32]), crate::AccountId::from([2; 32])];
+        let tpc = |mpc| Tpc { parties, balances: [1, 1], epoch: 1, version: 0, mpc };
+        let phase = |tpc: Option<&Tpc>, exists: bool| TpcPhase::of(tpc, Some(here), |_| exists);
+        assert_eq!(phase(None, true), TpcPhase::Absent);
+        assert_eq!(phase(Some(&tpc(None)), true), TpcPhase::Open);
+        assert_eq!(phase(Some(&tpc(Some(here))), true), TpcPhase::Member);
+        assert_eq!(phase(Some(&tpc(Some(there))), true), TpcPhase::Busy);
+        assert_eq!(phase(Some(&tpc(Some(there))), false), TpcPhase::Open);
+    }
+}

@@ -194,9 +194,8 @@ impl Turn<'_> {
     }
 
     fn created_mpc(&mut self, mpc: MpcId, signatures: Vec<PartySignature>) {
-        let Some(group) = self.party.groups.get(&mpc).filter(|group| !group.open) else {
-            return self.ignore("no multi-party channel with this id is being created");
-        };
+        // The chain may have told first.
+        let Some(group) = self.party.groups.get(&mpc).filter(|group| !group.open) else { return };
         let owners = group.owners.iter().map(|owners| &owners.parties);
         if rules::check_all(&Native, &mpc.0, owners, &signatures).is_err() {
             return self.ignore("the creation is not signed by every owner");
@@ -340,9 +339,8 @@ impl Turn<'_> {
 
     fn closed_mpc(&mut self, mpc: MpcId, signatures: Vec<PartySignature>) {
         let closing = self.party.groups.get(&mpc).and_then(|group| Some((group, group.closing.clone()?)));
-        let Some((group, close)) = closing else {
-            return self.ignore("no multi-party channel with this id is being closed");
-        };
+        // The chain may have told first.
+        let Some((group, close)) = closing else { return };
         let payload = Action::CloseMpc(&close).payload(&Native, &self.party.domain);
         let owners = group.owners.iter().map(|owners| &owners.parties);
         if rules::check_all(&Native, &payload, owners, &signatures).is_err() {
