@@ -1,12 +1,12 @@
 //! Braid's client: payment channels between two users, braided into groups that settle atomically off chain.
 //!
-//! - [`keys`]: accounts
-//! - [`chain`]: where contracts run
-//! - [`contract`]: typed calls of Braid's contract
-//! - [`planning`]: which channels carry a payment
-//! - [`engine`]: what parties and their coordinator say to each other; no I/O
-//! - [`local`]: parties, coordinator and chain in one process
-//! - [`costs`]: what the contract's messages cost
+//! - [`keys`], accounts
+//! - [`chain`], where contracts run
+//! - [`contract`], typed calls of Braid's contract
+//! - [`planning`], which channels carry a payment
+//! - [`engine`], what parties and their coordinator say to each other; no I/O
+//! - [`local`], parties, coordinator and chain in one process
+//! - [`costs`], what the contract's messages cost
 
 pub mod chain;
 pub mod contract;

@@ -94,6 +94,9 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// A channel with its pair of users and its state.
+type Known = (TpcId, usize, Tpc);
+
 /// The contract as a few maps and a few lines for each call, written apart from its rules.
 #[derive(Clone, Default)]
 struct Model {
@@ -176,8 +179,13 @@ impl Run {
         let payload = action.payload(&braid::keys::Native, &self.domain(flaw));
         let mut users = users.clone();
         match flaw {
-            MissingSigner => drop(users.pop_first()),
-            ForeignParty => drop(users.extend((0..USERS).find(|user| !users.contains(user)))),
+            MissingSigner => {
+                users.pop_first();
+            }
+            ForeignParty => {
+                let outsider = (0..USERS).find(|user| !users.contains(user));
+                users.extend(outsider);
+            }
             _ => {}
         }
         let sign = |(index, user): (usize, usize)| {
@@ -197,7 +205,7 @@ impl Run {
         [signed[0].signature, signed[1].signature]
     }
 
-    fn tpc(&self, at: Index) -> Option<(TpcId, usize, Tpc)> {
+    fn tpc(&self, at: Index) -> Option<Known> {
         let all: Vec<_> = self.model.tpcs.iter().collect();
         let (id, (pair, tpc)) = all.get(at.index(all.len().max(1)))?;
         Some((**id, *pair, tpc.clone()))
@@ -288,7 +296,7 @@ impl Run {
     fn braid(&mut self, mask: u8, flaw: Flaw) {
         let chosen = self.model.tpcs.iter().enumerate().filter(|(index, _)| mask >> (index % 8) & 1 == 1);
         let chosen: Vec<_> = chosen.map(|(_, (id, (pair, tpc)))| (*id, *pair, tpc.clone())).collect();
-        let enter = |(id, _, tpc): &(TpcId, usize, Tpc)| {
+        let enter = |(id, _, tpc): &Known| {
             let entry = Entry { tpc: *id, epoch: tpc.epoch + 1, version: 0, balances: tpc.balances };
             match flaw {
                 WrongEpoch | StaleVersion => Entry { epoch: tpc.epoch, ..entry },
@@ -315,7 +323,7 @@ impl Run {
         }
     }
 
-    fn members(&self, at: Index) -> Option<(MpcId, Vec<(TpcId, usize, Tpc)>)> {
+    fn members(&self, at: Index) -> Option<(MpcId, Vec<Known>)> {
         let all: Vec<_> = self.model.mpcs.iter().collect();
         let (mpc, members) = all.get(at.index(all.len().max(1)))?;
         let members = members.iter().map(|id| {
@@ -355,7 +363,7 @@ impl Run {
             entries = members.iter().map(|(id, _, tpc)| tpc.entry(*id)).collect();
         }
         if flaw == Replay {
-            drop(entries.pop());
+            entries.pop();
         }
         list_flaw(&mut entries, flaw);
         let users: BTreeSet<_> = members.iter().flat_map(|(_, pair, _)| PAIRS[*pair]).collect();

@@ -3,14 +3,14 @@
 //! Everything here is pure. The contract adds storage and funds, the client adds signatures and messages;
 //! neither decides anything that is decided here.
 //!
-//! - [`id`]: what names a channel and a group of channels
-//! - [`state`]: two-party channels (TPC), multi-party channels (MPC) and the entries that move them
-//! - [`action`]: everything a user can sign, and the 32 bytes that are signed
-//! - [`phase`]: the table of phases and actions
-//! - [`rules`]: the transitions
-//! - [`error`]: why a transition is refused
-//! - [`event`]: what the contract tells the world
-//! - [`abi`]: the contract's messages
+//! - [`id`], what names a channel and a group of channels
+//! - [`state`], two-party channels (TPC), multi-party channels (MPC) and the entries that move them
+//! - [`action`], everything a user can sign, and the 32 bytes that are signed
+//! - [`phase`], the table of phases and actions
+//! - [`rules`], the transitions
+//! - [`error`], why a transition is refused
+//! - [`event`], what the contract tells the world
+//! - [`abi`], the contract's messages
 #![no_std]
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
