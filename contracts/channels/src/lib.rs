@@ -3,6 +3,10 @@
 //! It keeps storage, funds, the clock and events. Every decision is `protocol`'s.
 #![cfg_attr(not(feature = "std"), no_std, no_main)]
 
+/// A call's arguments go through ink!'s static buffer; by default it is too small for a group of hundreds.
+#[cfg(target_arch = "wasm32")]
+const _: () = assert!(ink::env::BUFFER_SIZE == 256 * 1024, "build the contract with scripts/build-contract");
+
 #[ink::contract]
 mod channels {
     use ink::{prelude::vec::Vec, storage::Mapping};
