@@ -1,13 +1,13 @@
 //! Braid's contract on a chain: its bundle, typed calls, typed events.
 
 use crate::{
-    chain::{Chain, ChainError, RawEvent, Receipt},
-    keys::{Keys, Native},
+    chain::{Chain, ChainError, ContractCall, Instantiation, RawEvent, Receipt},
+    keys::{address, Keys, Native},
 };
-use codec::{Decode, DecodeAll};
+use codec::{Decode, DecodeAll, Encode};
 use protocol::{
-    abi::{Answer, LangError, Message, New},
-    event, AccountId, Balance, Error,
+    abi::{Answer, GetDomain, LangError, Message, New, MESSAGES},
+    event, AccountId, Balance, Crypto, Domain, Error,
 };
 use std::collections::BTreeMap;
 
@@ -39,14 +39,27 @@ impl Bundle {
     /// Reads the text of a `.contract` file.
     ///
     /// # Errors
-    /// If it is no JSON, or lacks the code.
+    /// If it is no JSON, lacks the code, or describes another contract than Braid's.
     pub fn parse(text: &str) -> Result<Self, BadBundle> {
         let metadata: serde_json::Value =
             serde_json::from_str(text).map_err(|error| BadBundle(format!("it is no JSON ({error})")))?;
         let wasm = metadata["source"]["wasm"].as_str().ok_or_else(|| BadBundle("it has no source.wasm".into()))?;
         let wasm = hex::decode(wasm.trim_start_matches("0x"))
             .map_err(|error| BadBundle(format!("source.wasm is no hexadecimal ({error})")))?;
+        let spec = &metadata["spec"];
+        let listed = ["constructors", "messages"].iter().filter_map(|list| spec[*list].as_array()).flatten();
+        let labels: Vec<_> = listed.filter_map(|message| message["label"].as_str()).collect();
+        if let Some((missing, _)) = MESSAGES.iter().find(|(name, _)| !labels.contains(name)) {
+            return Err(BadBundle(format!(
+                "it has no message `{missing}`; Braid's is contracts/channels/channels.contract"
+            )));
+        }
         Ok(Self { wasm, metadata })
+    }
+
+    /// The hash that the chain knows the code by.
+    pub fn code_hash(&self) -> [u8; 32] {
+        Native.blake2_256(&self.wasm)
     }
 
     /// Each event's name by its first topic.
@@ -92,6 +105,37 @@ pub enum CallError {
     Answer,
 }
 
+/// An address that is no deployment of this client's contract on this chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotOurs {
+    /// Nothing is there.
+    #[error("there is no contract at {}: check the address and the node, or deploy one with `braid deploy`", address(.0))]
+    NoContract(AccountId),
+    /// Something else is there.
+    #[error("the contract at {} is not Braid's, or another version of it: deploy this one with `braid deploy`", address(.0))]
+    OtherCode(AccountId),
+    /// Its signatures are for another chain.
+    #[error("the contract at {} was made with another chain's genesis hash: deploy a new one with `braid deploy`", address(.0))]
+    OtherChain(AccountId),
+}
+
+/// Why a deployment cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// It is not this client's.
+    #[error(transparent)]
+    NotOurs(#[from] NotOurs),
+    /// It does not answer.
+    #[error(transparent)]
+    Call(#[from] CallError),
+}
+
+impl From<ChainError> for OpenError {
+    fn from(error: ChainError) -> Self {
+        Self::Call(error.into())
+    }
+}
+
 /// A call that is in a block.
 #[derive(Clone, Debug)]
 pub struct Called<T> {
@@ -118,8 +162,32 @@ impl Contract {
     /// If the chain refuses.
     pub fn deploy(chain: &mut impl Chain, keys: &Keys, bundle: &Bundle) -> Result<(Self, Receipt), ChainError> {
         let data = New { genesis_hash: chain.genesis_hash() }.call_data(&Native);
-        let (account, receipt) = chain.instantiate(keys, bundle.wasm.clone(), data)?;
+        let mut new = Instantiation { code: bundle.wasm.clone(), data, salt: vec![] };
+        // An account's first deployment needs no salt; every further one takes the next number.
+        let mut number: u32 = 0;
+        while chain.code_hash(instantiated(keys, bundle, &new))?.is_some() {
+            number = number.wrapping_add(1);
+            new.salt = number.to_le_bytes().to_vec();
+        }
+        let (account, receipt) = chain.instantiate(keys, new)?;
         Ok((Self { account, events: bundle.event_names() }, receipt))
+    }
+
+    /// An existing deployment: checks that it is this bundle's code, and made for this chain.
+    ///
+    /// # Errors
+    /// [`NotOurs`], or if the chain cannot be asked.
+    pub fn open(chain: &mut impl Chain, account: AccountId, bundle: &Bundle) -> Result<Self, OpenError> {
+        let code_hash = chain.code_hash(account)?.ok_or(NotOurs::NoContract(account))?;
+        if code_hash != bundle.code_hash() {
+            return Err(NotOurs::OtherCode(account).into());
+        }
+        let contract = Self { account, events: bundle.event_names() };
+        let Domain { genesis_hash, contract: own } = contract.query(chain, &GetDomain {})?;
+        if (genesis_hash, own) != (chain.genesis_hash(), account) {
+            return Err(NotOurs::OtherChain(account).into());
+        }
+        Ok(contract)
     }
 
     /// Asks without a transaction.
@@ -131,7 +199,8 @@ impl Contract {
         answer(&run.answer)
     }
 
-    /// Tries `message` without a transaction, then sends it with the gas that it needs.
+    /// Tries `message` without a transaction, then sends it with a quarter more gas than it needed: what it meets on
+    /// chain may have changed meanwhile, and what is not used is not paid.
     ///
     /// # Errors
     /// If the contract refuses in the trial, nothing is sent and nothing is paid.
@@ -145,7 +214,8 @@ impl Contract {
         let data = message.call_data(&Native);
         let run = chain.dry_run(keys.account(), self.account, value, data.clone())?;
         let answer = answer::<M::Output>(&run.answer)?.map_err(CallError::Contract)?;
-        let receipt = chain.call(keys, self.account, value, run.gas_required, data)?;
+        let (contract, gas_limit) = (self.account, run.gas_required.with_margin());
+        let receipt = chain.call(keys, ContractCall { contract, value, gas_limit, deposit_limit: None, data })?;
         let events = receipt.events.iter().filter_map(|event| self.event(event)).collect();
         Ok(Called { answer, receipt, events })
     }
@@ -165,6 +235,12 @@ impl Contract {
         }
         decode!(Deposited, Withdrawn, TpcCreated, TpcUpdated, TpcClosed, MpcCreated, MpcEntered, MpcUpdated, MpcClosed)
     }
+}
+
+/// The account that an instantiation by `keys` will have, by pallet-contracts' default rule.
+fn instantiated(keys: &Keys, bundle: &Bundle, new: &Instantiation) -> AccountId {
+    let Instantiation { data, salt, .. } = new;
+    Native.blake2_256(&(b"contract_addr_v1", keys.account(), bundle.code_hash(), data, salt).encode()).into()
 }
 
 fn answer<T: Decode>(bytes: &[u8]) -> Result<T, CallError> {

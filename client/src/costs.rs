@@ -1,13 +1,13 @@
-//! What each of the contract's messages costs on the embedded chain, beside the floor: the host functions that the
-//! work cannot avoid (signatures, storage, transfers) at pallet-contracts' published weights.
+//! What each of the contract's messages costs on a chain, beside the floor: the host functions that the work cannot
+//! avoid (signatures, storage, transfers) at pallet-contracts' published weights.
 
 use crate::{
-    chain::{Chain, Receipt},
+    chain::{Chain, ChainError, Receipt, UNIT},
     contract::{Bundle, CallError, Called, Contract},
     keys::{Keys, Native},
 };
 use codec::Decode;
-use devchain::{prices, Devchain, UNIT};
+use devchain::{prices, Devchain};
 use protocol::{
     abi::{CloseMpc, CloseTpc, CreateMpc, CreateTpc, Deposit, GetDomain, Message, UpdateMpc, UpdateTpc, Withdraw},
     AccountId, Action, Balance, Domain, Entry, Error, MpcClose, MpcCreation, MpcId, MpcUpdate, PartySignature,
@@ -50,9 +50,9 @@ impl Row {
 }
 
 /// A deployment with funded users, who sign what they are told to.
-pub struct Bench {
+pub struct Bench<C> {
     /// The chain.
-    pub chain: Devchain,
+    pub chain: C,
     /// The contract.
     pub contract: Contract,
     /// The domain of the users' signatures.
@@ -61,28 +61,43 @@ pub struct Bench {
     pub users: Vec<Keys>,
 }
 
-impl Bench {
-    /// `parties` users, each with 1,000 UNIT on the chain and nothing in the contract.
+impl Bench<Devchain> {
+    /// `parties` users on an embedded chain.
     ///
     /// # Panics
     /// If the built-in bundle does not deploy.
-    pub fn new(parties: usize) -> Self {
-        let user = |index| Keys::from_suri(&format!("//user{index}")).expect("a derivation path is a valid seed; qed");
-        let mut users: Vec<_> = (0..parties).map(user).collect();
-        users.sort_by_key(Keys::account);
-        let endowed: Vec<_> = users.iter().map(|keys| (*keys.account().as_ref(), 1_000 * UNIT)).collect();
-        let mut chain = Devchain::with_accounts(&endowed);
-        let alice = Keys::from_suri("//Alice").expect("a derivation path is a valid seed; qed");
-        let bundle = Bundle::built_in().expect("the committed bundle is checked by the build; qed");
-        let (contract, _) = Contract::deploy(&mut chain, &alice, &bundle).expect("the committed bundle deploys; qed");
-        let domain = contract.query(&mut chain, &GetDomain {}).expect("a deployed contract answers; qed");
-        Self { chain, contract, domain, users }
+    pub fn embedded(parties: usize) -> Self {
+        Self::new(Devchain::new(), parties).expect("the committed bundle deploys on the embedded chain; qed")
     }
 
     /// A second bench that starts where this one stands.
     pub fn fork(&mut self) -> Self {
         let Self { chain, contract, domain, users } = self;
         Self { chain: chain.fork(), contract: contract.clone(), domain: *domain, users: users.clone() }
+    }
+}
+
+impl<C: Chain> Bench<C> {
+    /// A new deployment for `parties` users, each with 1,000 UNIT more on the chain, from //Alice, and nothing in the
+    /// contract.
+    ///
+    /// # Errors
+    /// If the chain refuses.
+    ///
+    /// # Panics
+    /// If the built-in bundle is broken.
+    pub fn new(mut chain: C, parties: usize) -> Result<Self, CallError> {
+        let user = |index| Keys::from_suri(&format!("//user{index}")).expect("a derivation path is a valid seed; qed");
+        let mut users: Vec<_> = (0..parties).map(user).collect();
+        users.sort_by_key(Keys::account);
+        let alice = Keys::from_suri("//Alice").expect("a derivation path is a valid seed; qed");
+        for user in &users {
+            chain.transfer(&alice, user.account(), 1_000 * UNIT)?;
+        }
+        let bundle = Bundle::built_in().expect("the committed bundle is checked by the build; qed");
+        let (contract, _) = Contract::deploy(&mut chain, &alice, &bundle)?;
+        let domain = contract.query(&mut chain, &GetDomain {})?;
+        Ok(Self { chain, contract, domain, users })
     }
 
     /// Calls the contract for the user at `index`.
@@ -113,16 +128,27 @@ impl Bench {
     }
 
     /// A time at which agreements made now are still good.
-    pub fn later(&mut self) -> Timestamp {
-        Chain::time(&mut self.chain).saturating_add(1_000_000_000)
+    ///
+    /// # Errors
+    /// If the chain cannot be asked.
+    pub fn later(&mut self) -> Result<Timestamp, ChainError> {
+        Ok(self.chain.time()?.saturating_add(1_000_000_000))
     }
 
     /// The agreement of the users at `a` < `b` to open a channel with `balances`.
-    pub fn creation(&mut self, [a, b]: [usize; 2], nonce: u64, balances: [Balance; 2]) -> CreateTpc {
+    ///
+    /// # Errors
+    /// If the chain cannot be asked.
+    pub fn creation(
+        &mut self,
+        [a, b]: [usize; 2],
+        nonce: u64,
+        balances: [Balance; 2],
+    ) -> Result<CreateTpc, ChainError> {
         let parties: [AccountId; 2] = [self.users[a].account(), self.users[b].account()];
-        let creation = TpcCreation { parties, nonce, balances, valid_until: self.later() };
+        let creation = TpcCreation { parties, nonce, balances, valid_until: self.later()? };
         let signatures = [a, b].map(|index| self.sign(index, Action::CreateTpc(&creation)));
-        CreateTpc { creation, signatures }
+        Ok(CreateTpc { creation, signatures })
     }
 
     /// Opens the channels between the users at `pairs`, with 1 UNIT on each side, and answers them in ascending order.
@@ -137,7 +163,7 @@ impl Bench {
             receipts.push(self.call(index, sides as Balance * UNIT + 2 * UNIT, &Deposit {})?.receipt);
         }
         for pair in pairs {
-            let create = self.creation(*pair, 0, [UNIT, UNIT]);
+            let create = self.creation(*pair, 0, [UNIT, UNIT])?;
             let called = self.call(pair[0], 0, &create)?;
             entries.push(Entry { tpc: called.answer, epoch: 0, version: 0, balances: [UNIT, UNIT] });
             receipts.push(called.receipt);
@@ -152,7 +178,7 @@ impl Bench {
     /// If the contract refuses.
     pub fn braid(&mut self, entries: &[Entry]) -> Result<Called<MpcId>, CallError> {
         let entries = entries.iter().map(|entry| Entry { epoch: entry.epoch + 1, version: 0, ..*entry }).collect();
-        let creation = MpcCreation { entries, valid_until: self.later() };
+        let creation = MpcCreation { entries, valid_until: self.later()? };
         let signatures = self.sign_all(0..self.users.len(), Action::CreateMpc(&creation));
         self.call(0, 0, &CreateMpc { creation, signatures })
     }
@@ -167,20 +193,23 @@ pub fn ring(parties: usize) -> Vec<[usize; 2]> {
     pairs
 }
 
-/// Measures every message: those about one channel once, those about a group at each of `sizes`.
+/// Measures every message: those about one channel once, those about a group at each of `sizes`. Each group has a
+/// `bench` of its own, for as many parties as it is asked for.
 ///
 /// # Errors
 /// If the contract refuses.
-pub fn measure(sizes: &[usize]) -> Result<Vec<Row>, CallError> {
-    let mut rows = measure_tpc()?;
+pub fn measure<C: Chain>(
+    sizes: &[usize],
+    mut bench: impl FnMut(usize) -> Result<Bench<C>, CallError>,
+) -> Result<Vec<Row>, CallError> {
+    let mut rows = measure_tpc(&mut bench(2)?)?;
     for parties in sizes {
-        rows.extend(measure_mpc(*parties)?);
+        rows.extend(measure_mpc(&mut bench(*parties)?)?);
     }
     Ok(rows)
 }
 
-fn measure_tpc() -> Result<Vec<Row>, CallError> {
-    let mut bench = Bench::new(2);
+fn measure_tpc(bench: &mut Bench<impl Chain>) -> Result<Vec<Row>, CallError> {
     let (entries, receipts) = bench.open(&[[0, 1]])?;
     let verify = 2 * verify();
     let mut rows = vec![
@@ -197,7 +226,7 @@ fn measure_tpc() -> Result<Vec<Row>, CallError> {
     let signatures = [0, 1].map(|index| bench.sign(index, Action::UpdateTpc(&entry)));
     let updated = bench.call(0, 0, &UpdateTpc { entry, signatures })?;
     rows.push(row("update_tpc", 2, 1, updated.receipt, verify + get(TPC_ALONE) + set(TPC_ALONE, TPC_ALONE)));
-    let close = TpcClose { last: Entry { version: 2, ..entry }, valid_until: bench.later() };
+    let close = TpcClose { last: Entry { version: 2, ..entry }, valid_until: bench.later()? };
     let signatures = [0, 1].map(|index| bench.sign(index, Action::CloseTpc(&close)));
     let closed = bench.call(0, 0, &CloseTpc { close, signatures })?;
     let floor = verify + get(TPC_ALONE) + clear(TPC_ALONE) + 2 * prices::transfer().ref_time;
@@ -208,13 +237,9 @@ fn measure_tpc() -> Result<Vec<Row>, CallError> {
     Ok(rows)
 }
 
-fn measure_mpc(parties: usize) -> Result<Vec<Row>, CallError> {
-    let mut bench = Bench::new(parties);
+fn measure_mpc(bench: &mut Bench<impl Chain>) -> Result<Vec<Row>, CallError> {
+    let parties = bench.users.len();
     let pairs = ring(parties);
-    let owners_of = |bench: &Bench, tpc: TpcId| {
-        let owns = |pair: &&[usize; 2]| TpcId::of(&Native, &pair.map(|index| bench.users[index].account()), 0) == tpc;
-        pairs.iter().find(owns).copied().unwrap_or_default()
-    };
     let (entries, _) = bench.open(&pairs)?;
     let (all, channels) = (verify() * parties as u64, entries.len());
     let each = |floor: u64| floor * channels as u64;
@@ -233,13 +258,15 @@ fn measure_mpc(parties: usize) -> Result<Vec<Row>, CallError> {
 
     let entry = Entry { version: 2, ..update.entries[0] };
     let one = MpcUpdate { mpc, entries: vec![entry] };
-    let signatures = bench.sign_all(owners_of(&bench, entry.tpc), Action::UpdateMpc(&one));
+    let owns = |pair: &&[usize; 2]| TpcId::of(&Native, &pair.map(|index| bench.users[index].account()), 0) == entry.tpc;
+    let owners = pairs.iter().find(owns).copied().unwrap_or_default();
+    let signatures = bench.sign_all(owners, Action::UpdateMpc(&one));
     let updated = bench.call(0, 0, &UpdateMpc { update: one, signatures })?;
     let floor = 2 * verify() + get(MPC) + get(TPC_BUSY) + set(TPC_BUSY, TPC_BUSY);
     rows.push(row("update_mpc", parties, 1, updated.receipt, floor));
 
     let last = update.entries.iter().map(|entry| Entry { version: entry.version + 2, ..*entry }).collect();
-    let close = MpcClose { mpc, entries: last, valid_until: bench.later() };
+    let close = MpcClose { mpc, entries: last, valid_until: bench.later()? };
     let signatures = bench.sign_all(0..parties, Action::CloseMpc(&close));
     let closed = bench.call(0, 0, &CloseMpc { close, signatures })?;
     let floor = all + get(MPC) + clear(MPC) + each(get(TPC_BUSY) + set(TPC_BUSY, TPC_BUSY));

@@ -1,35 +1,44 @@
 //! The demonstration: a game of several players, settled off chain.
 
+use crate::{
+    report::{Call, Player, Report, Stage},
+    show::units,
+};
 use anyhow::{ensure, Context, Result};
 use braid::{
-    chain::{Chain, Receipt},
+    chain::{by_hand::ByHand, node::NodeChain, Chain, ChainError, UNIT},
     contract::{Bundle, Contract},
     engine::{
         message::{Owners, Payment, Scope},
         party::Command,
-        step::Notice,
+        step::{Notice, Peer},
     },
-    keys::Keys,
-    local::{CallRecord, Local},
+    keys::{address, Keys},
+    local::Local,
     planning::Transfer,
 };
-use comfy_table::{presets::UTF8_FULL_CONDENSED, CellAlignment, Table};
-use devchain::{Devchain, ENDOWMENT, UNIT};
-use indicatif::{ProgressBar, ProgressStyle};
+use devchain::Devchain;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use protocol::{
     abi::{Deposit, Withdraw},
-    Balance,
+    Balance, MpcId,
 };
-use serde::Serialize;
+use std::collections::BTreeMap;
 
 const NAMES: [&str; 6] = ["Alice", "Bob", "Charlie", "Dave", "Eve", "Ferdie"];
 /// How long an agreement stays good, in ms of block time.
 const VALID_FOR: u64 = 3_600_000;
+/// What each player puts into the ledger and no channel, in planck.
+const ASIDE: Balance = UNIT;
+/// What a player needs for fees and storage deposits at most, in planck.
+const EXPENSES: Balance = 20 * UNIT;
+/// Where cargo-contract finds the contract, from the repository's root.
+const BUNDLE: &str = "contracts/channels/channels.contract";
 
 /// What `braid demo` is asked for.
 #[derive(clap::Args)]
 pub struct Options {
-    /// How many players.
+    /// How many players. The first six are //Alice to //Ferdie.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(2..=24))]
     players: u32,
     /// How many rounds of the game: each loser of a round pays its winner 1 token.
@@ -38,302 +47,253 @@ pub struct Options {
     /// Decides who wins.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Play on the contracts node at this address instead of a chain in this process.
+    #[arg(long, value_name = "URL")]
+    node: Option<String>,
+    /// Who funds players that have too little [default: the stashes of //Alice to //Ferdie].
+    #[arg(long)]
+    suri: Option<String>,
+    /// Print every on-chain call as a command of cargo-contract and wait until somebody has run it.
+    #[arg(long, requires = "node")]
+    by_hand: bool,
     /// Print one JSON document instead of tables.
     #[arg(long)]
     json: bool,
 }
 
-#[derive(Serialize)]
-struct Report {
-    players: Vec<Player>,
-    stages: Vec<Stage>,
-    calls: Vec<Call>,
-}
-
-/// Amounts in planck.
-#[derive(Serialize)]
-struct Player {
-    name: String,
-    before: Balance,
-    in_channels: Balance,
-    rounds_won: u32,
-    won: i128,
-    fees_and_deposits: i128,
-    after: Balance,
-}
-
-#[derive(Serialize)]
-struct Stage {
-    stage: &'static str,
-    times: u64,
-    on_chain: u64,
-    messages: u64,
-    formula: &'static str,
-    messages_by_formula: u64,
-    signatures: u64,
-}
-
-#[derive(Serialize)]
-struct Call {
-    message: String,
-    ref_time_ps: u64,
-    proof_size_bytes: u64,
-    storage_deposit_planck: i128,
-    fee_planck: Balance,
-}
-
 /// Plays and prints.
 pub fn run(options: &Options) -> Result<()> {
-    let report = play(options)?;
+    let bundle = Bundle::built_in()?;
+    let players = players(options.players)?;
+    let report = match &options.node {
+        None => play(options, Devchain::new(), &bundle, &players)?,
+        Some(url) if options.by_hand => {
+            let tell = |command: &str| eprintln!("{command}");
+            let mut chain = ByHand::new(NodeChain::connect(url)?, url, BUNDLE, bundle.metadata.clone(), tell);
+            players.iter().for_each(|player| chain.name(&player.keys, &player.suri));
+            play(options, chain, &bundle, &players)?
+        }
+        Some(url) => play(options, NodeChain::connect(url)?, &bundle, &players)?,
+    };
     if options.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
-        print(options, &report);
+        report.print(options.rounds);
     }
     Ok(())
 }
 
-fn play(options: &Options) -> Result<Report> {
-    let steps = ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}")?);
-    let n = options.players as usize;
-    let names: Vec<_> =
-        (0..n).map(|i| NAMES.get(i).map_or_else(|| format!("Player {}", i + 1), |name| (*name).to_owned())).collect();
-    let keys = (0..n).map(|i| {
-        let suri = NAMES.get(i).map_or_else(|| format!("//Player{}", i + 1), |name| format!("//{name}"));
-        Keys::from_suri(&suri)
-    });
-    let keys = keys.collect::<Result<Vec<_>, _>>()?;
-    let endowed: Vec<_> = keys.iter().skip(NAMES.len()).map(|keys| (*keys.account().as_ref(), ENDOWMENT)).collect();
-    let mut chain = Devchain::with_accounts(&endowed);
-    let before: Vec<_> = keys.iter().map(|keys| Chain::free_balance(&mut chain, keys.account())).collect();
-    let (contract, deployed) = Contract::deploy(&mut chain, &keys[0], &Bundle::built_in()?)?;
-    let mut world = Local::new(chain, contract, keys.clone(), ENDOWMENT)?;
-    let mut calls = vec![call("new", &deployed)];
-    let mut deposits: Vec<i128> = vec![0; n];
-    let mut stages = vec![];
+struct Participant {
+    name: String,
+    suri: String,
+    keys: Keys,
+}
 
+fn players(n: u32) -> Result<Vec<Participant>> {
+    let named = (0..n as usize).map(|index| {
+        let (name, suri) = NAMES.get(index).map_or_else(
+            || (format!("Player {}", index + 1), format!("//Player{}", index + 1)),
+            |name| ((*name).to_owned(), format!("//{name}")),
+        );
+        Ok(Participant { keys: Keys::from_suri(&suri)?, name, suri })
+    });
+    named.collect()
+}
+
+/// Gives every player what it lacks of `need` planck, or nobody anything.
+fn fund(chain: &mut impl Chain, options: &Options, players: &[Participant], need: Balance) -> Result<()> {
+    let stashes = || NAMES.map(|name| format!("//{name}//stash")).to_vec();
+    let mut funders = vec![];
+    for suri in options.suri.clone().map_or_else(stashes, |suri| vec![suri]) {
+        let keys = Keys::from_suri(&suri)?;
+        let can_lend = chain.free_balance(keys.account())?.saturating_sub(EXPENSES);
+        funders.push((keys, can_lend));
+    }
+    let mut transfers = vec![];
+    for player in players {
+        let has = chain.free_balance(player.keys.account())?;
+        let lacks = need.saturating_sub(has);
+        if lacks == 0 {
+            continue;
+        }
+        let (funder, can_lend) = funders.iter_mut().find(|(_, can_lend)| *can_lend >= lacks).with_context(|| {
+            let (name, account) = (&player.name, address(&player.keys.account()));
+            let (has, need) = (units(has as i128), units(need as i128));
+            format!(
+                "{name} has {has} UNIT and needs {need}, and nobody can lend it: send funds to {account}, name a \
+                 richer --suri, or play fewer rounds"
+            )
+        })?;
+        *can_lend -= lacks;
+        transfers.push((funder.clone(), player.keys.account(), lacks));
+    }
+    for (funder, player, amount) in transfers {
+        chain.transfer(&funder, player, amount)?;
+    }
+    Ok(())
+}
+
+/// The game under way.
+struct Game<'a, C> {
+    world: Local<C>,
+    players: &'a [Participant],
+    steps: ProgressBar,
+    stages: Vec<Stage>,
+    calls: Vec<Call>,
+    /// Messages and signatures before the stage that is under way.
+    counted: (u64, u64),
+}
+
+fn play<C: Chain>(options: &Options, mut chain: C, bundle: &Bundle, players: &[Participant]) -> Result<Report> {
+    let n = players.len();
     // Nobody can lose more than the number of rounds, so no channel runs dry.
     let stake = Balance::from(options.rounds) * UNIT;
-    let aside = UNIT;
+    let in_channels = stake * (n as Balance - 1);
     let pairs: Vec<_> = (0..n).flat_map(|a| (a + 1..n).map(move |b| (a, b))).collect();
-    let total = n as u64 * 2 + pairs.len() as u64 * 2 + u64::from(options.rounds) + 3;
-    steps.set_length(total);
-    if options.json {
-        steps.set_draw_target(indicatif::ProgressDrawTarget::hidden());
-    }
-    steps.set_message("depositing");
-    for user in 0..n {
-        world.call(user, stake * (n as Balance - 1) + aside, &Deposit {})?;
-        steps.inc(1);
-    }
-
-    let mut measure = Measure::start(&world);
-    steps.set_message("opening two-party channels");
-    for (a, b) in &pairs {
-        let valid_until = world.chain.time() + VALID_FOR;
-        let peer = keys[*b].account();
-        quiet(world.command(*a, Command::OpenTpc { peer, nonce: 0, own: stake, theirs: stake, valid_until })?)?;
-        steps.inc(1);
-    }
     let channels = pairs.len() as u64;
-    stages.push(measure.stage(&mut world, &mut calls, "TPC create", channels, 1, "2", 2));
-
-    steps.set_message("forming the multi-party channel");
-    let valid_until = world.chain.time() + VALID_FOR;
-    let mut members = std::collections::BTreeMap::new();
-    for user in 0..n {
-        for (tpc, channel) in world.party(user)?.channels() {
-            members.insert(*tpc, (Owners { parties: channel.parties, nonce: 0 }, channel.latest));
-        }
+    let total = 3 * n as u64 + 2 * channels + u64::from(options.rounds) + 4;
+    let steps = ProgressBar::new(total).with_style(ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}")?);
+    if options.json || options.by_hand {
+        steps.set_draw_target(ProgressDrawTarget::hidden());
     }
-    let members = members.into_values().collect();
-    quiet(world.command(0, Command::CreateMpc { channels: members, valid_until })?)?;
-    let mpc = world.party(0)?.groups().next().context("the multi-party channel was not created")?;
-    steps.inc(1);
-    let n64 = n as u64;
-    stages.push(measure.stage(&mut world, &mut calls, "MPC create", 1, 1, "3n-1", 3 * n64 - 1));
 
-    steps.set_message("playing");
+    steps.set_message("funding the players");
+    fund(&mut chain, options, players, in_channels + ASIDE + EXPENSES)?;
+    steps.inc(n as u64);
+    let balances = |chain: &mut C| -> Result<Vec<Balance>, ChainError> {
+        players.iter().map(|player| chain.free_balance(player.keys.account())).collect()
+    };
+    let before = balances(&mut chain)?;
+    steps.set_message("deploying");
+    let (contract, deployed) = Contract::deploy(&mut chain, &players[0].keys, bundle)?;
+    steps.inc(1);
+    let keys = players.iter().map(|player| player.keys.clone()).collect();
+    let world = Local::new(chain, contract, keys, in_channels)?;
+    let calls = vec![Call::new("new", &deployed)];
+    let mut game = Game { world, players, steps, stages: vec![], calls, counted: (0, 0) };
+
+    game.steps.set_message("depositing");
+    for user in 0..n {
+        game.world.call(user, in_channels + ASIDE, &Deposit {})?;
+        game.steps.inc(1);
+    }
+    game.steps.set_message("opening two-party channels");
+    for (a, b) in &pairs {
+        let (valid_until, peer) = (game.later()?, players[*b].keys.account());
+        game.act(*a, Command::OpenTpc { peer, nonce: 0, own: stake, theirs: stake, valid_until })?;
+    }
+    let n64 = n as u64;
+    game.stage("TPC create", channels, channels, ("2", 2));
+    let mpc = game.braid()?;
+    game.stage("MPC create", 1, 1, ("3n-1", 3 * n64 - 1));
+
     let mut dice = fastrand::Rng::with_seed(options.seed);
     let mut wins = vec![0_u32; n];
     let half = options.rounds.div_ceil(2);
+    let update = ("5n+1", 5 * n64 + 1);
     for round in 1..=options.rounds {
+        game.steps.set_message("playing");
         let winner = dice.usize(..n);
         wins[winner] += 1;
-        let losers = (0..n).filter(|user| *user != winner);
-        let pays = |user: usize| Transfer { from: keys[user].account(), to: keys[winner].account(), amount: UNIT };
         // The round before the checkpoint names every channel, so that one call puts the whole group on chain.
-        let scope = if round == half { Scope::All } else { Scope::Touched };
-        let payment = Payment { mpc, transfers: losers.map(pays).collect(), scope, confirm: true };
-        settled(n, world.command(winner, Command::Pay(payment))?)?;
-        steps.inc(1);
+        game.round(mpc, winner, if round == half { Scope::All } else { Scope::Touched })?;
         if round == half {
-            let played = u64::from(round);
-            stages.push(measure.stage(&mut world, &mut calls, "MPC off-chain update", played, 0, "5n+1", 5 * n64 + 1));
-            quiet(world.command(0, Command::Checkpoint(mpc))?)?;
-            stages.push(measure.stage(&mut world, &mut calls, "MPC on-chain update", 1, 1, "0", 0));
-            steps.inc(1);
+            game.stage("MPC off-chain update", u64::from(round), 0, update);
+            game.act(0, Command::Checkpoint(mpc))?;
+            game.stage("MPC on-chain update", 1, 1, ("0", 0));
         }
     }
-    let rest = u64::from(options.rounds - half);
-    if rest > 0 {
-        stages.push(measure.stage(&mut world, &mut calls, "MPC off-chain update", rest, 0, "5n+1", 5 * n64 + 1));
+    if options.rounds > half {
+        game.stage("MPC off-chain update", u64::from(options.rounds - half), 0, update);
     }
 
-    steps.set_message("closing");
-    let valid_until = world.chain.time() + VALID_FOR;
-    quiet(world.command(0, Command::CloseMpc { mpc, valid_until })?)?;
-    steps.inc(1);
-    stages.push(measure.stage(&mut world, &mut calls, "MPC close", 1, 1, "3n-1", 3 * n64 - 1));
+    game.steps.set_message("closing");
+    let valid_until = game.later()?;
+    game.act(0, Command::CloseMpc { mpc, valid_until })?;
+    game.stage("MPC close", 1, 1, ("3n-1", 3 * n64 - 1));
     for user in 0..n {
-        let own: Vec<_> = world.party(user)?.channels().keys().copied().collect();
+        let own: Vec<_> = game.world.party(user)?.channels().keys().copied().collect();
         for tpc in own {
-            let valid_until = world.chain.time() + VALID_FOR;
-            quiet(world.command(user, Command::CloseTpc { tpc, valid_until })?)?;
-            steps.inc(1);
+            let valid_until = game.later()?;
+            game.act(user, Command::CloseTpc { tpc, valid_until })?;
         }
     }
-    stages.push(measure.stage(&mut world, &mut calls, "TPC close", channels, 1, "2", 2));
+    game.stage("TPC close", channels, channels, ("2", 2));
     for user in 0..n {
-        world.call(user, 0, &Withdraw { amount: aside })?;
-        steps.inc(1);
+        game.world.call(user, 0, &Withdraw { amount: ASIDE })?;
+        game.steps.inc(1);
     }
-    calls.extend(world.take_calls().iter().map(record));
-    steps.finish_and_clear();
+    game.take_calls();
+    game.steps.finish_and_clear();
+    let after = balances(&mut game.world.chain)?;
 
-    let mut players = vec![];
-    for (user, name) in names.into_iter().enumerate() {
-        let after = Chain::free_balance(&mut world.chain, keys[user].account());
-        let lost = i128::from(options.rounds - wins[user]);
-        let won = (i128::from(wins[user]) * (n as i128 - 1) - lost) * UNIT as i128;
-        deposits[user] = before[user] as i128 + won - after as i128;
-        players.push(Player {
-            name,
-            before: before[user],
-            in_channels: stake * (n as Balance - 1),
-            rounds_won: wins[user],
-            won,
-            fees_and_deposits: deposits[user],
-            after,
+    let rows =
+        (players.iter().zip(wins)).zip(before.into_iter().zip(after)).map(|((player, wins), (before, after))| {
+            let lost = i128::from(options.rounds - wins);
+            let won = (i128::from(wins) * (n as i128 - 1) - lost) * UNIT as i128;
+            let fees_and_deposits = before as i128 + won - after as i128;
+            Player { name: player.name.clone(), before, in_channels, rounds_won: wins, won, fees_and_deposits, after }
         });
-    }
-    Ok(Report { players, stages, calls })
+    Ok(Report { players: rows.collect(), stages: game.stages, calls: game.calls })
 }
 
-fn quiet(notices: Vec<(braid::engine::step::Peer, Notice)>) -> Result<()> {
-    for (_, notice) in notices {
-        ensure!(!matches!(notice, Notice::TpcRejected(..) | Notice::MpcFailed(..) | Notice::Ignored(_)), "{notice:?}");
-    }
-    Ok(())
-}
-
-fn settled(n: usize, notices: Vec<(braid::engine::step::Peer, Notice)>) -> Result<()> {
-    let told = notices.iter().filter(|(_, notice)| matches!(notice, Notice::MpcUpdated(_))).count();
-    ensure!(told == n, "only {told} of {n} players saw the round settled: {notices:?}");
-    Ok(())
-}
-
-struct Measure {
-    messages: u64,
-    signatures: u64,
-}
-
-impl Measure {
-    fn start<C: Chain>(world: &Local<C>) -> Self {
-        Self { messages: world.messages(), signatures: world.signatures() }
+impl<C: Chain> Game<'_, C> {
+    fn later(&mut self) -> Result<u64> {
+        Ok(self.world.chain.time()? + VALID_FOR)
     }
 
-    #[allow(clippy::too_many_arguments)] // One row of the table.
-    fn stage<C: Chain>(
-        &mut self,
-        world: &mut Local<C>,
-        calls: &mut Vec<Call>,
-        stage: &'static str,
-        times: u64,
-        on_chain_each: u64,
-        formula: &'static str,
-        by_formula: u64,
-    ) -> Stage {
-        let (messages, signatures) = (world.messages() - self.messages, world.signatures() - self.signatures);
-        *self = Self::start(world);
-        calls.extend(world.take_calls().iter().map(record));
-        let (on_chain, messages_by_formula) = (times * on_chain_each, times * by_formula);
-        Stage { stage, times, on_chain, messages, formula, messages_by_formula, signatures }
+    /// Lets a player do something that nobody objects to.
+    fn act(&mut self, user: usize, command: Command) -> Result<()> {
+        for (_, notice) in self.world.command(user, command)? {
+            ensure!(
+                !matches!(notice, Notice::TpcRejected(..) | Notice::MpcFailed(..) | Notice::Ignored(_)),
+                "{notice:?}"
+            );
+        }
+        self.steps.inc(1);
+        Ok(())
     }
-}
 
-fn record(made: &CallRecord) -> Call {
-    call(made.message, &made.receipt)
-}
-
-fn call(message: &str, receipt: &Receipt) -> Call {
-    Call {
-        message: message.to_owned(),
-        ref_time_ps: receipt.weight.ref_time,
-        proof_size_bytes: receipt.weight.proof_size,
-        storage_deposit_planck: receipt.storage_deposit,
-        fee_planck: receipt.fee,
+    /// Braids everybody's channels.
+    fn braid(&mut self) -> Result<MpcId> {
+        self.steps.set_message("forming the multi-party channel");
+        let valid_until = self.later()?;
+        let mut members = BTreeMap::new();
+        for user in 0..self.players.len() {
+            for (tpc, channel) in self.world.party(user)?.channels() {
+                members.insert(*tpc, (Owners { parties: channel.parties, nonce: 0 }, channel.latest));
+            }
+        }
+        self.act(0, Command::CreateMpc { channels: members.into_values().collect(), valid_until })?;
+        self.world.party(0)?.groups().next().context("the multi-party channel was not created")
     }
-}
 
-fn print(options: &Options, report: &Report) {
-    println!("{} players, {} rounds: each loser pays the winner 1 UNIT\n", options.players, options.rounds);
-    let players = report.players.iter().map(|player| {
-        vec![
-            player.name.clone(),
-            units(player.before as i128),
-            units(player.in_channels as i128),
-            player.rounds_won.to_string(),
-            units(player.won),
-            units(player.fees_and_deposits),
-            units(player.after as i128),
-        ]
-    });
-    println!("Balances in UNIT");
-    println!(
-        "{}\n",
-        table(&["Player", "Before", "In channels", "Rounds won", "Won", "Fees, deposits", "After"], players)
-    );
-    let stages = report.stages.iter().map(|stage| {
-        vec![
-            stage.stage.to_owned(),
-            stage.times.to_string(),
-            stage.on_chain.to_string(),
-            stage.messages.to_string(),
-            format!("{} x ({}) = {}", stage.times, stage.formula, stage.messages_by_formula),
-            stage.signatures.to_string(),
-        ]
-    });
-    println!("Off-chain messages and signatures, n = {}", options.players);
-    println!(
-        "{}\n",
-        table(&["Stage", "Times", "On-chain calls", "Messages", "The paper's Table 1", "Signatures"], stages)
-    );
-    let calls = report.calls.iter().map(|call| {
-        vec![
-            call.message.clone(),
-            format!("{:.1}", call.ref_time_ps as f64 / 1e6),
-            call.proof_size_bytes.to_string(),
-            units(call.storage_deposit_planck),
-            units(call.fee_planck as i128),
-        ]
-    });
-    println!("On-chain calls");
-    let heads = ["Message", "ref_time (µs)", "proof_size (B)", "Storage deposit (UNIT)", "Fee (UNIT)"];
-    println!("{}", table(&heads, calls));
-}
-
-fn table(heads: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Table {
-    let mut table = Table::new();
-    table.load_style(UTF8_FULL_CONDENSED).set_header(heads).add_rows(rows);
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
+    /// Each loser pays the winner 1 UNIT.
+    fn round(&mut self, mpc: MpcId, winner: usize, scope: Scope) -> Result<()> {
+        let n = self.players.len();
+        let account = |user: usize| self.players[user].keys.account();
+        let losers = (0..n).filter(|user| *user != winner);
+        let transfers =
+            losers.map(|user| Transfer { from: account(user), to: account(winner), amount: UNIT }).collect();
+        let notices = self.world.command(winner, Command::Pay(Payment { mpc, transfers, scope, confirm: true }))?;
+        let settled = |(_, notice): &&(Peer, Notice)| matches!(notice, Notice::MpcUpdated(_));
+        let told = notices.iter().filter(settled).count();
+        ensure!(told == n, "only {told} of {n} players saw the round settled: {notices:?}");
+        self.steps.inc(1);
+        Ok(())
     }
-    table
-}
 
-/// Planck as UNIT with six decimals, towards zero.
-fn units(planck: i128) -> String {
-    let (sign, amount) = if planck < 0 { ("-", planck.unsigned_abs()) } else { ("", planck.unsigned_abs()) };
-    format!("{sign}{}.{:06}", amount / UNIT, amount % UNIT / 1_000_000)
+    /// Ends a stage: what it took, beside the paper's formula for one time.
+    fn stage(&mut self, stage: &'static str, times: u64, on_chain: u64, (formula, by_formula): (&'static str, u64)) {
+        let counted = (self.world.messages(), self.world.signatures());
+        let (messages, signatures) = (counted.0 - self.counted.0, counted.1 - self.counted.1);
+        self.counted = counted;
+        self.take_calls();
+        let messages_by_formula = times * by_formula;
+        self.stages.push(Stage { stage, times, on_chain, messages, formula, messages_by_formula, signatures });
+    }
+
+    fn take_calls(&mut self) {
+        self.calls.extend(self.world.take_calls().iter().map(|made| Call::new(made.message, &made.receipt)));
+    }
 }

@@ -2,6 +2,7 @@
 
 use protocol::{AccountId, Crypto, Signature};
 use std::str::FromStr;
+use subxt::utils::AccountId32;
 use subxt_signer::{sr25519, SecretUri};
 
 /// An sr25519 key pair. Signs in the context "substrate", as accounts sign transactions.
@@ -38,6 +39,28 @@ impl Keys {
     }
 }
 
+/// Text that is no account.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is no account: give an SS58 address (5…) or 32 bytes in hexadecimal (0x…)")]
+pub struct BadAddress(String);
+
+/// An account as people write it: SS58 with the prefix of development chains, 42.
+pub fn address(account: &AccountId) -> String {
+    AccountId32(*account.as_ref()).to_string()
+}
+
+/// Reads an SS58 address of any chain, or 32 bytes in hexadecimal.
+///
+/// # Errors
+/// If the text is neither.
+pub fn parse_address(text: &str) -> Result<AccountId, BadAddress> {
+    let bytes = match text.strip_prefix("0x") {
+        Some(digits) => hex::decode(digits).ok().and_then(|bytes| bytes.try_into().ok()),
+        None => AccountId32::from_str(text).ok().map(|account| account.0),
+    };
+    bytes.map(AccountId::from).ok_or_else(|| BadAddress(text.to_owned()))
+}
+
 /// The client's own hashing and signature checks.
 #[derive(Clone, Copy, Debug)]
 pub struct Native;
@@ -49,5 +72,21 @@ impl Crypto for Native {
 
     fn sr25519_verify(&self, signature: &[u8; 64], message: &[u8], signer: &[u8; 32]) -> bool {
         sr25519::verify(&sr25519::Signature(*signature), message, &sr25519::PublicKey(*signer))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_are_read_as_they_are_written() {
+        let alice = Keys::from_suri("//Alice").unwrap().account();
+        assert_eq!(address(&alice), "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY");
+        assert_eq!(parse_address(&address(&alice)).unwrap(), alice);
+        assert_eq!(parse_address(&format!("0x{}", hex::encode(alice.as_ref() as &[u8]))).unwrap(), alice);
+        for bad in ["", "0x", "0x12", "5Grwva", "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQZ", "alice"] {
+            assert!(parse_address(bad).is_err(), "{bad}");
+        }
     }
 }

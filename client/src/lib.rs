@@ -6,6 +6,7 @@
 //! - [`planning`], which channels carry a payment
 //! - [`engine`], what parties and their coordinator say to each other; no I/O
 //! - [`local`], parties, coordinator and chain in one process
+//! - [`scon`], calls as text for cargo-contract
 //! - [`costs`], what the contract's messages cost
 
 pub mod chain;
@@ -16,3 +17,4 @@ pub mod engine;
 pub mod keys;
 pub mod local;
 pub mod planning;
+pub mod scon;

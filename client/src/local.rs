@@ -1,7 +1,7 @@
 //! Parties, their coordinator and a chain in one process, with every message as the frame that a network would carry.
 
 use crate::{
-    chain::{Chain, Receipt},
+    chain::{Chain, ChainError, Receipt},
     contract::{CallError, Called, Contract, Event},
     engine::{
         coordinator::{self, Coordinator},
@@ -14,7 +14,7 @@ use crate::{
 use codec::Decode;
 use protocol::{
     abi::{self, GetDomain},
-    AccountId, Balance, Error,
+    AccountId, Balance, Error, Timestamp,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -24,6 +24,9 @@ pub enum LocalError {
     /// A call of the contract failed.
     #[error(transparent)]
     Call(#[from] CallError),
+    /// The chain could not be asked.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
     /// A state could not be kept.
     #[error("a state could not be saved: {0}")]
     Store(#[from] std::io::Error),
@@ -56,6 +59,8 @@ pub struct Local<C> {
     pub chain: C,
     /// The deployment.
     pub contract: Contract,
+    /// The chain's clock after the last call or command; nothing else moves it here.
+    now: Timestamp,
     /// Every on-chain call since the last [`Local::take_calls`].
     calls: Vec<CallRecord>,
     users: Vec<User>,
@@ -79,6 +84,7 @@ impl<C: Chain> Local<C> {
         let user =
             |keys: Keys| User { party: Party::new(keys.account(), domain, spend), keys, store: MemoryStore::default() };
         Ok(Self {
+            now: chain.time()?,
             chain,
             contract,
             calls: vec![],
@@ -166,6 +172,7 @@ impl<C: Chain> Local<C> {
     /// # Errors
     /// If a call of the contract fails.
     pub fn start(&mut self, user: usize, command: Command) -> Result<(), LocalError> {
+        self.now = self.chain.time()?;
         self.step(user, party::Input::Command(command))
     }
 
@@ -212,6 +219,7 @@ impl<C: Chain> Local<C> {
     ) -> Result<T, LocalError> {
         let keys = self.users.get(user).ok_or(LocalError::UnknownUser(user))?.keys.clone();
         let Called { answer, receipt, events } = self.contract.call(&mut self.chain, &keys, value, message)?;
+        self.now = self.chain.time()?;
         self.calls.push(CallRecord { message: M::NAME, receipt });
         events.into_iter().try_for_each(|event| self.broadcast(event))?;
         Ok(answer)
@@ -225,7 +233,7 @@ impl<C: Chain> Local<C> {
     }
 
     fn step(&mut self, index: usize, input: party::Input) -> Result<(), LocalError> {
-        let now = self.chain.time();
+        let now = self.now;
         let user = self.users.get_mut(index).ok_or(LocalError::UnknownUser(index))?;
         let (party, effects) = user.party.step(&user.keys, now, input).save(&mut user.store)?;
         let account = party.account();

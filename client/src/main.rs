@@ -1,6 +1,11 @@
 //! The command `braid`.
 
+mod account;
 mod demo;
+mod deploy;
+mod info;
+mod report;
+mod show;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -15,13 +20,28 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Plays a game among users who braid their channels, on a chain in this process, and shows what it costs.
+    /// Plays a game among users who braid their channels, on a chain in this process or on a node, and shows the costs.
     Demo(demo::Options),
+    /// Puts the contract on a node.
+    Deploy(deploy::Options),
+    /// Says what a node runs, and checks a deployment.
+    Info(info::Options),
+    /// Shows what an account holds, on a node and in a deployment.
+    Account(account::Options),
 }
 
 fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_max_level(tracing::Level::WARN)
+        .without_time()
+        .with_target(false)
+        .init();
     let outcome = match Cli::parse().command {
         Command::Demo(options) => demo::run(&options),
+        Command::Deploy(options) => deploy::run(&options),
+        Command::Info(options) => info::run(&options),
+        Command::Account(options) => account::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,7 +5,7 @@ use braid::{
     contract::{CallError, Event},
     costs::Bench,
 };
-use devchain::UNIT;
+use devchain::{Devchain, UNIT};
 use proptest::{prelude::*, sample::Index};
 use protocol::{
     abi::{
@@ -107,7 +107,7 @@ struct Model {
 }
 
 struct Run {
-    bench: Bench,
+    bench: Bench<Devchain>,
     model: Model,
     /// Everything that ever succeeded, to be tried again.
     history: Vec<Sent>,
@@ -126,7 +126,7 @@ enum Sent {
 type Outcome = Result<(), Error>;
 
 impl Run {
-    fn new(bench: Bench) -> Self {
+    fn new(bench: Bench<Devchain>) -> Self {
         Self { bench, model: Model::default(), history: vec![] }
     }
 
@@ -241,7 +241,7 @@ impl Run {
         let created = self.model.nonces.get(&users).copied().unwrap_or_default();
         let mut balances = balances;
         let mut nonce = created;
-        let mut valid_until = self.bench.later();
+        let mut valid_until = self.bench.later().unwrap();
         match flaw {
             DuplicateParty => parties[1] = parties[0],
             Overflow => balances = [Balance::MAX, 1],
@@ -282,7 +282,7 @@ impl Run {
     fn close(&mut self, at: Index, flaw: Flaw) {
         let Some((id, pair, tpc)) = self.tpc(at) else { return };
         let last = flawed(next(id, &tpc, 0), &tpc, flaw);
-        let valid_until = if flaw == Expired { self.bench.chain.time() - 1 } else { self.bench.later() };
+        let valid_until = if flaw == Expired { self.bench.chain.time() - 1 } else { self.bench.later().unwrap() };
         let close = TpcClose { last, valid_until };
         let signatures = self.both(PAIRS[pair], Action::CloseTpc(&close), flaw);
         let good = tpc.mpc.is_none() && !spoils_entry(flaw) && !spoils_signatures(flaw) && flaw != Expired;
@@ -305,7 +305,7 @@ impl Run {
         };
         let mut entries: Vec<_> = chosen.iter().map(enter).collect();
         list_flaw(&mut entries, flaw);
-        let valid_until = if flaw == Expired { self.bench.chain.time() - 1 } else { self.bench.later() };
+        let valid_until = if flaw == Expired { self.bench.chain.time() - 1 } else { self.bench.later().unwrap() };
         let users: BTreeSet<_> = chosen.iter().flat_map(|(_, pair, _)| PAIRS[*pair]).collect();
         let creation = MpcCreation { entries, valid_until };
         let signatures = self.signatures(&users, Action::CreateMpc(&creation), flaw);
@@ -367,7 +367,7 @@ impl Run {
         }
         list_flaw(&mut entries, flaw);
         let users: BTreeSet<_> = members.iter().flat_map(|(_, pair, _)| PAIRS[*pair]).collect();
-        let valid_until = if flaw == Expired { self.bench.chain.time() - 1 } else { self.bench.later() };
+        let valid_until = if flaw == Expired { self.bench.chain.time() - 1 } else { self.bench.later().unwrap() };
         let close = MpcClose { mpc, entries, valid_until };
         let signatures = self.signatures(&users, Action::CloseMpc(&close), flaw);
         let bad = (spoils_entry(flaw) && flaw != StaleVersion) || spoils_group(flaw, users.len());
@@ -474,7 +474,7 @@ fn list_flaw(entries: &mut Vec<Entry>, flaw: Flaw) {
 
 /// A deployment with funded ledgers, made once: every sequence starts from a fork of it.
 fn prepared() -> Run {
-    let mut run = Run::new(Bench::new(USERS));
+    let mut run = Run::new(Bench::embedded(USERS));
     for user in 0..USERS {
         run.apply(Step::Deposit { user, amount: 20 * UNIT });
     }

@@ -1,12 +1,11 @@
 //! The embedded chain behind the client's interface.
 
-use super::{Chain, ChainError, DryRun, RawEvent, Receipt, Weight};
+use super::{
+    Chain, ChainError, ContractCall, DryRun, Failure, Instantiation, RawEvent, Receipt, Refusal, Weight, MAX_GAS,
+};
 use crate::keys::Keys;
 use devchain::{Call, Devchain, Signer};
 use protocol::{AccountId, Balance, Timestamp};
-
-/// The most that any transaction may weigh on the node, and so what an instantiation is given.
-const MAX_GAS: devchain::Weight = devchain::Weight { ref_time: 1_000_000_000_000, proof_size: u64::MAX / 2 };
 
 impl Signer for Keys {
     fn account(&self) -> devchain::AccountId {
@@ -24,24 +23,46 @@ impl From<devchain::Weight> for Weight {
     }
 }
 
+impl From<Weight> for devchain::Weight {
+    fn from(weight: Weight) -> Self {
+        Self { ref_time: weight.ref_time, proof_size: weight.proof_size }
+    }
+}
+
+impl From<devchain::DispatchError> for Failure {
+    fn from(error: devchain::DispatchError) -> Self {
+        match error {
+            devchain::DispatchError::Module { pallet, name } => Self::of_module(pallet, name),
+            devchain::DispatchError::Other(text) => Self::of_text(&text),
+        }
+    }
+}
+
+impl From<devchain::Refused> for Refusal {
+    fn from(refused: devchain::Refused) -> Self {
+        match refused {
+            devchain::Refused::Payment => Self::Payment,
+            devchain::Refused::ExhaustsResources => Self::ExhaustsResources,
+            devchain::Refused::Other(text) => Self::Other(text),
+        }
+    }
+}
+
 impl Chain for Devchain {
     fn genesis_hash(&self) -> [u8; 32] {
         Devchain::genesis_hash(self)
     }
 
-    fn time(&mut self) -> Timestamp {
-        Devchain::time(self)
+    fn time(&mut self) -> Result<Timestamp, ChainError> {
+        Ok(Devchain::time(self))
     }
 
-    fn free_balance(&mut self, account: AccountId) -> Balance {
-        Devchain::free_balance(self, *account.as_ref())
+    fn free_balance(&mut self, account: AccountId) -> Result<Balance, ChainError> {
+        Ok(Devchain::free_balance(self, *account.as_ref()))
     }
 
-    fn instantiate(&mut self, keys: &Keys, code: Vec<u8>, data: Vec<u8>) -> Result<(AccountId, Receipt), ChainError> {
-        let call = Call::InstantiateWithCode { code, data, salt: vec![], gas_limit: MAX_GAS };
-        let (instantiated, receipt) = submit(self, keys, call)?;
-        let account = instantiated.ok_or_else(|| ChainError::Failed("no contract was made".into()))?;
-        Ok((account.into(), receipt))
+    fn code_hash(&mut self, contract: AccountId) -> Result<Option<[u8; 32]>, ChainError> {
+        Ok(Devchain::code_hash(self, *contract.as_ref()))
     }
 
     fn dry_run(
@@ -52,27 +73,33 @@ impl Chain for Devchain {
         data: Vec<u8>,
     ) -> Result<DryRun, ChainError> {
         let run = Devchain::dry_run(self, *origin.as_ref(), *contract.as_ref(), value, data);
-        let returned = run.result.map_err(|error| ChainError::Failed(error.to_string()))?;
+        let returned = run.result.map_err(Failure::from)?;
         Ok(DryRun { gas_required: run.gas_required.into(), answer: returned.data })
     }
 
-    fn call(
-        &mut self,
-        keys: &Keys,
-        contract: AccountId,
-        value: Balance,
-        gas_limit: Weight,
-        data: Vec<u8>,
-    ) -> Result<Receipt, ChainError> {
-        let gas_limit = devchain::Weight { ref_time: gas_limit.ref_time, proof_size: gas_limit.proof_size };
-        let call = Call::Call { contract: *contract.as_ref(), value, gas_limit, storage_deposit_limit: None, data };
+    fn instantiate(&mut self, keys: &Keys, new: Instantiation) -> Result<(AccountId, Receipt), ChainError> {
+        let Instantiation { code, data, salt } = new;
+        let call = Call::InstantiateWithCode { code, data, salt, gas_limit: MAX_GAS.into() };
+        let (instantiated, receipt) = submit(self, keys, call)?;
+        let account = instantiated.ok_or_else(|| Failure::Other("no contract was made".into()))?;
+        Ok((account.into(), receipt))
+    }
+
+    fn call(&mut self, keys: &Keys, call: ContractCall) -> Result<Receipt, ChainError> {
+        let ContractCall { contract, value, gas_limit, deposit_limit, data } = call;
+        let (contract, gas_limit) = (*contract.as_ref(), gas_limit.into());
+        let call = Call::Call { contract, value, gas_limit, storage_deposit_limit: deposit_limit, data };
         submit(self, keys, call).map(|(_, receipt)| receipt)
+    }
+
+    fn transfer(&mut self, keys: &Keys, to: AccountId, amount: Balance) -> Result<Receipt, ChainError> {
+        submit(self, keys, Call::Transfer { to: *to.as_ref(), amount }).map(|(_, receipt)| receipt)
     }
 }
 
 fn submit(chain: &mut Devchain, keys: &Keys, call: Call) -> Result<(Option<devchain::AccountId>, Receipt), ChainError> {
-    let receipt = chain.submit(keys, call).map_err(|error| ChainError::Refused(error.to_string()))?;
-    receipt.result.map_err(|error| ChainError::Failed(error.to_string()))?;
+    let receipt = chain.submit(keys, call).map_err(Refusal::from)?;
+    receipt.result.map_err(Failure::from)?;
     let instantiated = receipt.instantiated;
     let events = receipt.events.into_iter().map(|event| RawEvent {
         contract: event.contract.into(),

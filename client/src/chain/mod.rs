@@ -1,11 +1,29 @@
 //! The chain as the client sees it: a place that runs contract calls, with a clock and accounts.
+//!
+//! - [`embedded`], in this process
+//! - [`node`], a substrate-contracts-node
+//! - [`by_hand`], a node on which a person makes the calls
 
+pub mod by_hand;
 #[cfg(feature = "embedded")]
 pub mod embedded;
+mod error;
+pub mod node;
+
+pub use error::{ChainError, Failure, NodeError, Refusal};
 
 use crate::keys::Keys;
 use protocol::{AccountId, Balance, Timestamp};
 use serde::Serialize;
+
+/// 1 UNIT, in planck.
+pub const UNIT: Balance = 1_000_000_000_000;
+
+/// The least that an account can hold, in planck.
+pub const EXISTENTIAL_DEPOSIT: Balance = 1_000_000_000;
+
+/// The most that any transaction may weigh on the node, and so what an instantiation is given.
+const MAX_GAS: Weight = Weight { ref_time: 1_000_000_000_000, proof_size: u64::MAX / 2 };
 
 /// A measure of work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -14,6 +32,21 @@ pub struct Weight {
     pub ref_time: u64,
     /// The storage proof that a parachain would ship, in bytes.
     pub proof_size: u64,
+}
+
+/// The most ref_time that the node lets a transaction ask for, in ps.
+const MAX_REF_TIME: u64 = 1_299_892_926_000;
+
+impl Weight {
+    /// A quarter more, but not more than a transaction may ask for.
+    pub fn with_margin(self) -> Self {
+        let Self { ref_time, proof_size } = self;
+        let most = MAX_REF_TIME.max(ref_time);
+        Self {
+            ref_time: ref_time.saturating_add(ref_time / 4).min(most),
+            proof_size: proof_size.saturating_add(proof_size / 4),
+        }
+    }
 }
 
 /// A contract's event as the chain stores it.
@@ -51,32 +84,59 @@ pub struct DryRun {
     pub answer: Vec<u8>,
 }
 
-/// What the chain says no to.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ChainError {
-    /// The transaction is in no block.
-    #[error("the transaction was not accepted: {0}")]
-    Refused(String),
-    /// The call or the transaction ran and failed; nothing but the fee has changed.
-    #[error("the call failed: {0}")]
-    Failed(String),
+/// A new contract's code and constructor call.
+#[derive(Clone, Debug)]
+pub struct Instantiation {
+    /// The Wasm code.
+    pub code: Vec<u8>,
+    /// The constructor's selector and arguments.
+    pub data: Vec<u8>,
+    /// Tells contracts of the same code, arguments and deployer apart.
+    pub salt: Vec<u8>,
 }
 
-/// A chain that runs contracts.
+/// A call of a contract, ready to be sent.
+#[derive(Clone, Debug)]
+pub struct ContractCall {
+    /// The contract's account.
+    pub contract: AccountId,
+    /// What to send along, in planck.
+    pub value: Balance,
+    /// The most that it may weigh.
+    pub gas_limit: Weight,
+    /// The most that the caller pays for new storage, in planck; `None` for whatever it takes.
+    pub deposit_limit: Option<Balance>,
+    /// The message's selector and arguments.
+    pub data: Vec<u8>,
+}
+
+/// A chain that runs contracts. A transaction is sent once, and waited for until it is final.
 pub trait Chain {
     /// The hash of its first block.
     fn genesis_hash(&self) -> [u8; 32];
 
     /// The last block's clock.
-    fn time(&mut self) -> Timestamp;
+    ///
+    /// # Errors
+    /// If the node cannot be asked, as for every method here.
+    fn time(&mut self) -> Result<Timestamp, ChainError>;
 
     /// What an account can spend, in planck.
-    fn free_balance(&mut self, account: AccountId) -> Balance;
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    fn free_balance(&mut self, account: AccountId) -> Result<Balance, ChainError>;
 
-    /// Uploads `code` and makes a contract of it with the constructor call `data`.
-    fn instantiate(&mut self, keys: &Keys, code: Vec<u8>, data: Vec<u8>) -> Result<(AccountId, Receipt), ChainError>;
+    /// The hash of a contract's code, or `None` if there is no contract.
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    fn code_hash(&mut self, contract: AccountId) -> Result<Option<[u8; 32]>, ChainError>;
 
     /// What `origin`'s call would do now, sending `value` planck along. Changes nothing.
+    ///
+    /// # Errors
+    /// [`Failure`] if it would fail.
     fn dry_run(
         &mut self,
         origin: AccountId,
@@ -85,13 +145,21 @@ pub trait Chain {
         data: Vec<u8>,
     ) -> Result<DryRun, ChainError>;
 
-    /// Calls a contract in a transaction, sending `value` planck along, and waits until it is final.
-    fn call(
-        &mut self,
-        keys: &Keys,
-        contract: AccountId,
-        value: Balance,
-        gas_limit: Weight,
-        data: Vec<u8>,
-    ) -> Result<Receipt, ChainError>;
+    /// Uploads code and makes a contract of it.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    fn instantiate(&mut self, keys: &Keys, new: Instantiation) -> Result<(AccountId, Receipt), ChainError>;
+
+    /// Calls a contract.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    fn call(&mut self, keys: &Keys, call: ContractCall) -> Result<Receipt, ChainError>;
+
+    /// Moves `amount` planck to another account.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    fn transfer(&mut self, keys: &Keys, to: AccountId, amount: Balance) -> Result<Receipt, ChainError>;
 }

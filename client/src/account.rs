@@ -1,0 +1,68 @@
+//! `braid account`: what an account has, on the chain and in a deployment.
+
+use crate::show::{facts, units};
+use anyhow::Result;
+use braid::{
+    chain::{
+        node::{self, NodeChain},
+        Chain,
+    },
+    contract::{Bundle, Contract},
+    keys::{address, parse_address, Keys},
+};
+use protocol::{abi::LedgerBalance, Balance};
+use serde::Serialize;
+
+/// What `braid account` is asked for.
+#[derive(clap::Args)]
+pub struct Options {
+    /// The node.
+    #[arg(long, value_name = "URL", default_value = node::LOCAL)]
+    node: String,
+    /// Whose account.
+    #[arg(long, default_value = "//Alice")]
+    suri: String,
+    /// A deployment whose ledger is asked too.
+    #[arg(long, value_name = "ADDRESS")]
+    contract: Option<String>,
+    /// Print one JSON document, with amounts in planck, instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    address: String,
+    public_key: String,
+    free_planck: Balance,
+    ledger_planck: Option<Balance>,
+}
+
+/// Asks and prints.
+pub fn run(options: &Options) -> Result<()> {
+    let account = Keys::from_suri(&options.suri)?.account();
+    let mut chain = NodeChain::connect(&options.node)?;
+    let ledger = options.contract.as_ref().map(|text| -> Result<_> {
+        let contract = Contract::open(&mut chain, parse_address(text)?, &Bundle::built_in()?)?;
+        Ok(contract.query(&mut chain, &LedgerBalance { account })?)
+    });
+    let ledger_planck = ledger.transpose()?;
+    let report = Report {
+        address: address(&account),
+        public_key: format!("0x{}", hex::encode::<&[u8]>(account.as_ref())),
+        free_planck: chain.free_balance(account)?,
+        ledger_planck,
+    };
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+        return Ok(());
+    }
+    let mut rows = vec![
+        ("Address", report.address),
+        ("Public key", report.public_key),
+        ("On the chain (UNIT)", units(report.free_planck as i128)),
+    ];
+    rows.extend(report.ledger_planck.map(|planck| ("In the ledger (UNIT)", units(planck as i128))));
+    println!("{}", facts(&rows));
+    Ok(())
+}

@@ -1,0 +1,502 @@
+//! A substrate-contracts-node, over JSON-RPC.
+//!
+//! A transaction is signed once for each nonce and only ever sent again as the same bytes, so neither a lost
+//! connection nor an impatient client runs it twice. All I/O with the node is in this file.
+
+mod codec;
+
+use super::{Chain, ChainError, ContractCall, DryRun, Failure, Instantiation, NodeError, Receipt, Refusal};
+use crate::keys::{address, Keys};
+use ::codec::Decode;
+use codec::Codec;
+pub(super) use codec::{Call, Outcome};
+use protocol::{AccountId, Balance, Timestamp};
+use serde::{de::DeserializeOwned, Deserialize, Serialize};
+use sp_crypto_hashing::{blake2_128, twox_128, twox_64};
+use std::time::{Duration, Instant};
+use subxt::rpcs::{client::RpcParams, rpc_params, RpcClient};
+use tokio::{runtime::Runtime, time::sleep};
+
+/// Where a node of one's own listens.
+pub const LOCAL: &str = "ws://127.0.0.1:9944";
+
+/// The only runtime that this client's weights, fees and layouts are those of.
+const SPEC_NAME: &str = "substrate-contracts-node";
+const SPEC_VERSION: u32 = 100;
+
+/// How long a lost node may take to come back.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often a transaction that is in no block yet is offered again.
+const OFFER_AGAIN: Duration = Duration::from_secs(3);
+/// How often a transaction is signed anew when others of the same account take its nonce.
+const NONCE_RACES: usize = 1_000;
+/// The longest pause between two looks at the chain.
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+
+/// What a node says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Identity {
+    /// The program's name and version.
+    pub node: String,
+    /// The chain's name.
+    pub chain: String,
+    /// The runtime's name and version.
+    pub runtime: String,
+    /// The hash of the first block.
+    pub genesis_hash: String,
+    /// The number of the last block.
+    pub block: u64,
+    /// The last block's clock, in ms.
+    pub time: Timestamp,
+}
+
+/// A connection to a node that comes back when it is lost.
+pub struct NodeChain {
+    runtime: Runtime,
+    link: Link,
+}
+
+struct Link {
+    url: String,
+    rpc: RpcClient,
+    codec: Codec,
+    genesis_hash: [u8; 32],
+    /// The highest block that was seen final.
+    head: (u64, [u8; 32]),
+    /// How often the connection was lost.
+    losses: u64,
+    patience: Duration,
+}
+
+/// What the pool says to a transaction.
+enum Offer {
+    /// It has it.
+    Taken,
+    /// Its nonce is used, or will be by a transaction that came first.
+    NonceUsed,
+    Refused(Refusal),
+}
+
+/// An RPC call that failed.
+enum Fault {
+    /// Nothing is known about it: the connection is gone.
+    Lost(String),
+    /// The node said no.
+    Answered { code: i32, message: String },
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RuntimeVersion {
+    spec_name: String,
+    spec_version: u32,
+    transaction_version: u32,
+}
+
+#[derive(Deserialize)]
+struct Header {
+    number: String,
+}
+
+#[derive(Deserialize)]
+struct SignedBlock {
+    block: Block,
+}
+
+#[derive(Deserialize)]
+struct Block {
+    extrinsics: Vec<String>,
+}
+
+impl NodeChain {
+    /// Connects and checks that the node runs the runtime that this client was made for.
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    pub fn connect(url: &str) -> Result<Self, NodeError> {
+        let failed = |error: std::io::Error| NodeError::Unreachable { url: url.into(), reason: error.to_string() };
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(failed)?;
+        let link = runtime.block_on(Link::open(url))?;
+        Ok(Self { runtime, link })
+    }
+
+    /// Sets how long a lost node may take to come back.
+    pub fn set_patience(&mut self, patience: Duration) {
+        self.link.patience = patience;
+    }
+
+    /// What the node says of itself.
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    pub fn identity(&mut self) -> Result<Identity, NodeError> {
+        let Self { runtime, link } = self;
+        runtime.block_on(async {
+            let name: String = link.request("system_name", rpc_params![]).await?;
+            let version: String = link.request("system_version", rpc_params![]).await?;
+            let chain = link.request("system_chain", rpc_params![]).await?;
+            Ok(Identity {
+                node: format!("{name} {version}"),
+                chain,
+                runtime: format!("{SPEC_NAME} {SPEC_VERSION}"),
+                genesis_hash: hex_text(&link.genesis_hash),
+                block: link.best().await?,
+                time: link.time().await?,
+            })
+        })
+    }
+
+    /// Waits until somebody else has brought `call` by `account` into a final block after the last one seen.
+    pub(super) fn await_call(&mut self, account: &AccountId, call: &Call) -> Result<Outcome, ChainError> {
+        let Self { runtime, link } = self;
+        let from = link.head.0.saturating_add(1);
+        runtime.block_on(async {
+            let account = *account;
+            let call = call.clone();
+            link.wait(from, |codec, bytes| codec.is_call_by(&account, &call, bytes), None).await
+        })
+    }
+
+    /// Looks where the chain stands.
+    pub(super) fn look(&mut self) -> Result<(), NodeError> {
+        let Self { runtime, link } = self;
+        runtime.block_on(link.finalized()).map(drop)
+    }
+
+    fn submit(&mut self, keys: &Keys, call: &Call) -> Result<Outcome, ChainError> {
+        let Self { runtime, link } = self;
+        let outcome = runtime.block_on(link.submit(keys, call))?;
+        outcome.result.clone()?;
+        Ok(outcome)
+    }
+}
+
+impl Chain for NodeChain {
+    fn genesis_hash(&self) -> [u8; 32] {
+        self.link.genesis_hash
+    }
+
+    fn time(&mut self) -> Result<Timestamp, ChainError> {
+        Ok(self.runtime.block_on(self.link.time())?)
+    }
+
+    fn free_balance(&mut self, account: AccountId) -> Result<Balance, ChainError> {
+        let key = [&prefix("System", "Account"), &blake2_128(account.as_ref())[..], account.as_ref()].concat();
+        let stored = self.runtime.block_on(self.link.storage(&key, None))?;
+        // Nonce and three reference counts come first.
+        type AccountInfo = ([u32; 4], Balance);
+        Ok(stored.map(|bytes| decode::<AccountInfo>("System.Account", &bytes)).transpose()?.map_or(0, |(_, free)| free))
+    }
+
+    fn code_hash(&mut self, contract: AccountId) -> Result<Option<[u8; 32]>, ChainError> {
+        let key = [&prefix("Contracts", "ContractInfoOf"), &twox_64(contract.as_ref())[..], contract.as_ref()].concat();
+        let stored = self.runtime.block_on(self.link.storage(&key, None))?;
+        type ContractInfo = (Vec<u8>, [u8; 32]);
+        let info = stored.map(|bytes| decode::<ContractInfo>("Contracts.ContractInfoOf", &bytes)).transpose()?;
+        Ok(info.map(|(_, code_hash)| code_hash))
+    }
+
+    fn dry_run(
+        &mut self,
+        origin: AccountId,
+        contract: AccountId,
+        value: Balance,
+        data: Vec<u8>,
+    ) -> Result<DryRun, ChainError> {
+        let Self { runtime, link } = self;
+        let arguments = hex_text(&codec::trial_arguments(origin, contract, value, &data));
+        let answer: String =
+            runtime.block_on(link.request("state_call", rpc_params!["ContractsApi_call", arguments]))?;
+        let trial = link.codec.trial(&bytes("ContractsApi_call", &answer)?)?;
+        Ok(DryRun { gas_required: trial.gas_required, answer: trial.result? })
+    }
+
+    fn instantiate(&mut self, keys: &Keys, new: Instantiation) -> Result<(AccountId, Receipt), ChainError> {
+        let outcome = self.submit(keys, &Call::Instantiate(new))?;
+        let account = outcome.instantiated.ok_or_else(|| Failure::Other("no contract was made".into()))?;
+        Ok((account, outcome.receipt))
+    }
+
+    fn call(&mut self, keys: &Keys, call: ContractCall) -> Result<Receipt, ChainError> {
+        Ok(self.submit(keys, &Call::Contract(call))?.receipt)
+    }
+
+    fn transfer(&mut self, keys: &Keys, to: AccountId, amount: Balance) -> Result<Receipt, ChainError> {
+        Ok(self.submit(keys, &Call::Transfer(to, amount))?.receipt)
+    }
+}
+
+impl Link {
+    async fn open(url: &str) -> Result<Self, NodeError> {
+        let rpc = dial(url).await.map_err(|reason| NodeError::Unreachable { url: url.into(), reason })?;
+        let genesis_hash: String = first_answer(url, &rpc, "chain_getBlockHash", rpc_params![0]).await?;
+        let version: RuntimeVersion = first_answer(url, &rpc, "state_getRuntimeVersion", rpc_params![]).await?;
+        if (version.spec_name.as_str(), version.spec_version) != (SPEC_NAME, SPEC_VERSION) {
+            let found = format!("{} {}", version.spec_name, version.spec_version);
+            return Err(NodeError::WrongChain {
+                url: url.into(),
+                found,
+                expected: format!("{SPEC_NAME} {SPEC_VERSION}"),
+            });
+        }
+        let metadata: String = first_answer(url, &rpc, "state_getMetadata", rpc_params![]).await?;
+        let genesis_hash = hash("chain_getBlockHash", &genesis_hash)?;
+        let versions = (version.spec_version, version.transaction_version);
+        let codec = Codec::new(genesis_hash, versions, &bytes("state_getMetadata", &metadata)?)?;
+        let head = (0, genesis_hash);
+        let mut link = Self { url: url.into(), rpc, codec, genesis_hash, head, losses: 0, patience: PATIENCE };
+        link.finalized().await?;
+        Ok(link)
+    }
+
+    /// Asks, and asks again over a new connection if the old one is lost. Every request of this file may be repeated.
+    async fn request<T: DeserializeOwned>(&mut self, method: &str, params: RpcParams) -> Result<T, NodeError> {
+        match self.ask(method, params).await? {
+            Ok(answer) => Ok(answer),
+            Err((code, message)) => {
+                Err(NodeError::Answer { request: method.into(), reason: format!("{message} ({code})") })
+            }
+        }
+    }
+
+    /// As [`Link::request`], but tells the node's refusal, its code and its words, apart from a node that is gone.
+    async fn ask<T: DeserializeOwned>(
+        &mut self,
+        method: &str,
+        params: RpcParams,
+    ) -> Result<Result<T, (i32, String)>, NodeError> {
+        loop {
+            match request(&self.rpc, method, params.clone()).await {
+                Ok(answer) => return Ok(Ok(answer)),
+                Err(Fault::Answered { code, message }) => return Ok(Err((code, message))),
+                Err(Fault::Lost(reason)) => self.reconnect(reason).await?,
+            }
+        }
+    }
+
+    async fn reconnect(&mut self, reason: String) -> Result<(), NodeError> {
+        tracing::warn!("the connection to {} is lost ({reason}); reconnecting", self.url);
+        let deadline = Instant::now() + self.patience;
+        self.losses = self.losses.saturating_add(1);
+        loop {
+            let reason = match self.redial().await {
+                Ok(()) => return Ok(()),
+                Err(Some(error)) => return Err(error),
+                Err(None) => &reason,
+            };
+            if Instant::now() >= deadline {
+                let (url, seconds) = (self.url.clone(), self.patience.as_secs());
+                return Err(NodeError::Lost { url, seconds, reason: reason.clone() });
+            }
+            sleep(LONGEST_PAUSE).await;
+        }
+    }
+
+    /// One attempt to connect again; `None` if another may follow.
+    async fn redial(&mut self) -> Result<(), Option<NodeError>> {
+        let rpc = dial(&self.url).await.map_err(|_| None)?;
+        // A node that starts up may answer late; one that answers something else is another chain.
+        let (block, known) = self.head;
+        let Ok(found) = request::<Option<String>>(&rpc, "chain_getBlockHash", rpc_params![block]).await else {
+            return Err(None);
+        };
+        if found != Some(hex_text(&known)) {
+            return Err(Some(NodeError::Reset { url: self.url.clone(), block }));
+        }
+        self.rpc = rpc;
+        Ok(())
+    }
+
+    async fn storage(&mut self, key: &[u8], at: Option<[u8; 32]>) -> Result<Option<Vec<u8>>, NodeError> {
+        let at = at.map(|hash| hex_text(&hash));
+        let stored: Option<String> = self.request("state_getStorage", rpc_params![hex_text(key), at]).await?;
+        stored.map(|text| bytes("state_getStorage", &text)).transpose()
+    }
+
+    async fn time(&mut self) -> Result<Timestamp, NodeError> {
+        let stored = self.storage(&prefix("Timestamp", "Now"), None).await?;
+        stored.map_or(Ok(0), |bytes| decode("Timestamp.Now", &bytes))
+    }
+
+    /// The number of the newest block, final or not.
+    async fn best(&mut self) -> Result<u64, NodeError> {
+        let header: Header = self.request("chain_getHeader", rpc_params![]).await?;
+        number(&header)
+    }
+
+    /// The newest final block.
+    async fn finalized(&mut self) -> Result<(u64, [u8; 32]), NodeError> {
+        let text: String = self.request("chain_getFinalizedHead", rpc_params![]).await?;
+        let found = hash("chain_getFinalizedHead", &text)?;
+        if found != self.head.1 {
+            let header: Header = self.request("chain_getHeader", rpc_params![text]).await?;
+            self.head = (number(&header)?, found);
+        }
+        Ok(self.head)
+    }
+
+    /// Signs `call`, sends it, and waits until it is final. If another transaction of the account takes its nonce
+    /// first, it is signed anew, which is safe because the first one can never be in a block.
+    async fn submit(&mut self, keys: &Keys, call: &Call) -> Result<Outcome, ChainError> {
+        for _ in 0..NONCE_RACES {
+            let account = address(&keys.account());
+            let nonce: u64 = self.request("system_accountNextIndex", rpc_params![account]).await?;
+            let (head, _) = self.finalized().await?;
+            let signed = self.codec.sign(keys, call, nonce)?;
+            let losses = self.losses;
+            match self.offer(&signed).await? {
+                Offer::Taken => {}
+                // The first answer was lost with the connection: the transaction may be what it now stumbles over.
+                _ if self.losses != losses => {}
+                Offer::NonceUsed => {
+                    sleep(Duration::from_millis(2)).await;
+                    continue;
+                }
+                Offer::Refused(refusal) => return Err(refusal.into()),
+            }
+            return self.wait(head.saturating_add(1), |_, bytes| bytes == signed, Some(&signed)).await;
+        }
+        Err(Refusal::Displaced.into())
+    }
+
+    async fn offer(&mut self, signed: &[u8]) -> Result<Offer, NodeError> {
+        let params = rpc_params![hex_text(signed)];
+        Ok(match self.ask::<String>("author_submitExtrinsic", params).await? {
+            // 1013: it has the very same transaction already.
+            Ok(_) | Err((1013, _)) => Offer::Taken,
+            // 1012: the very same transaction was dropped a moment ago. 1014: another one has the nonce.
+            Err((1012 | 1014, _)) => Offer::NonceUsed,
+            Err((1010, words)) if words.contains("outdated") => Offer::NonceUsed,
+            Err((1010, words)) if words.contains("pay some fees") => Offer::Refused(Refusal::Payment),
+            Err((1010, words)) if words.contains("exhaust") => Offer::Refused(Refusal::ExhaustsResources),
+            Err((code, words)) => Offer::Refused(Refusal::Other(format!("{words} ({code})"))),
+        })
+    }
+
+    /// Waits for the first transaction from block `next` on that `is_wanted`; offers `own` again while it waits.
+    async fn wait(
+        &mut self,
+        mut next: u64,
+        is_wanted: impl Fn(&Codec, &[u8]) -> bool,
+        own: Option<&[u8]>,
+    ) -> Result<Outcome, ChainError> {
+        let mut pause = Duration::from_millis(2);
+        let mut offered = Instant::now();
+        // The last block that can hold it.
+        let mut last_chance = u64::MAX;
+        loop {
+            let (head, _) = self.finalized().await?;
+            while next <= head {
+                if let Some(outcome) = self.search(next, &is_wanted).await? {
+                    return Ok(outcome);
+                }
+                next = next.saturating_add(1);
+            }
+            if head >= last_chance {
+                return Err(Refusal::Displaced.into());
+            }
+            if let Some(signed) = own.filter(|_| offered.elapsed() > OFFER_AGAIN) {
+                // If the node takes it no more, it is in a block that is not final yet, or will never be in one.
+                if !matches!(self.offer(signed).await?, Offer::Taken) {
+                    last_chance = last_chance.min(self.best().await?);
+                }
+                offered = Instant::now();
+            }
+            sleep(pause).await;
+            pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// What became of the wanted transaction, if this block has it.
+    async fn search(
+        &mut self,
+        block: u64,
+        is_wanted: impl Fn(&Codec, &[u8]) -> bool,
+    ) -> Result<Option<Outcome>, NodeError> {
+        let text: String = self.request("chain_getBlockHash", rpc_params![block]).await?;
+        let signed: SignedBlock = self.request("chain_getBlock", rpc_params![text.clone()]).await?;
+        for (index, extrinsic) in (0..).zip(&signed.block.extrinsics) {
+            if is_wanted(&self.codec, &bytes("chain_getBlock", extrinsic)?) {
+                let at = hash("chain_getBlockHash", &text)?;
+                let events = self.storage(&prefix("System", "Events"), Some(at)).await?;
+                return self.codec.outcome(block, index, events.unwrap_or_default()).map(Some);
+            }
+        }
+        Ok(None)
+    }
+}
+
+async fn dial(url: &str) -> Result<RpcClient, String> {
+    RpcClient::from_insecure_url(url).await.map_err(|error| words(&error))
+}
+
+async fn request<T: DeserializeOwned>(rpc: &RpcClient, method: &str, params: RpcParams) -> Result<T, Fault> {
+    use subxt::rpcs::Error;
+    rpc.request(method, params).await.map_err(|error| match error {
+        Error::User(error) => {
+            let data = error.data.map(|data| format!(": {}", data.get().trim_matches('"'))).unwrap_or_default();
+            Fault::Answered { code: error.code, message: error.message + &data }
+        }
+        Error::Client(_) | Error::DisconnectedWillReconnect(_) => Fault::Lost(words(&error)),
+        other => Fault::Answered { code: 0, message: words(&other) },
+    })
+}
+
+/// A request of a connection that is new, and so not worth repeating.
+async fn first_answer<T: DeserializeOwned>(
+    url: &str,
+    rpc: &RpcClient,
+    method: &str,
+    params: RpcParams,
+) -> Result<T, NodeError> {
+    request(rpc, method, params).await.map_err(|fault| match fault {
+        Fault::Lost(reason) => NodeError::Unreachable { url: url.into(), reason },
+        Fault::Answered { code, message } => {
+            NodeError::Answer { request: method.into(), reason: format!("{message} ({code})") }
+        }
+    })
+}
+
+/// The innermost cause, which says most.
+fn words(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    // Layers that only repeat themselves are no news.
+    let words = cause.to_string();
+    words.rsplit("client error: ").next().unwrap_or_default().to_owned()
+}
+
+fn hex_text(bytes: &[u8]) -> String {
+    format!("0x{}", hex::encode(bytes))
+}
+
+fn bytes(request: &str, text: &str) -> Result<Vec<u8>, NodeError> {
+    hex::decode(text.trim_start_matches("0x"))
+        .map_err(|error| NodeError::Answer { request: request.into(), reason: error.to_string() })
+}
+
+fn hash(request: &str, text: &str) -> Result<[u8; 32], NodeError> {
+    bytes(request, text)?
+        .try_into()
+        .map_err(|_| NodeError::Answer { request: request.into(), reason: "it is no hash".into() })
+}
+
+fn number(header: &Header) -> Result<u64, NodeError> {
+    u64::from_str_radix(header.number.trim_start_matches("0x"), 16)
+        .map_err(|error| NodeError::Answer { request: "chain_getHeader".into(), reason: error.to_string() })
+}
+
+fn decode<T: Decode>(what: &str, mut bytes: &[u8]) -> Result<T, NodeError> {
+    T::decode(&mut bytes).map_err(|error| NodeError::Answer { request: what.into(), reason: error.to_string() })
+}
+
+/// Where a pallet keeps an item.
+fn prefix(pallet: &str, item: &str) -> [u8; 32] {
+    let mut prefix = [0; 32];
+    prefix[..16].copy_from_slice(&twox_128(pallet.as_bytes()));
+    prefix[16..].copy_from_slice(&twox_128(item.as_bytes()));
+    prefix
+}

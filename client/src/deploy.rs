@@ -1,0 +1,73 @@
+//! `braid deploy`: a new deployment on a node.
+
+use crate::{
+    report::Call,
+    show::{facts, units},
+};
+use anyhow::{Context, Result};
+use braid::{
+    chain::node::{self, NodeChain},
+    contract::{Bundle, Contract},
+    keys::{address, Keys},
+};
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// What `braid deploy` is asked for.
+#[derive(clap::Args)]
+pub struct Options {
+    /// The node.
+    #[arg(long, value_name = "URL", default_value = node::LOCAL)]
+    node: String,
+    /// Who pays.
+    #[arg(long, default_value = "//Alice")]
+    suri: String,
+    /// A bundle to deploy instead of the one that this command was built with.
+    #[arg(long, value_name = "FILE")]
+    bundle: Option<PathBuf>,
+    /// Print one JSON document instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    contract: String,
+    code_hash: String,
+    genesis_hash: String,
+    call: Call,
+}
+
+/// Deploys and says where.
+pub fn run(options: &Options) -> Result<()> {
+    let bundle = match &options.bundle {
+        None => Bundle::built_in()?,
+        Some(path) => {
+            let text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
+            Bundle::parse(&text).with_context(|| path.display().to_string())?
+        }
+    };
+    let keys = Keys::from_suri(&options.suri)?;
+    let mut chain = NodeChain::connect(&options.node)?;
+    let (contract, receipt) = Contract::deploy(&mut chain, &keys, &bundle)
+        .with_context(|| format!("deploying as {}", address(&keys.account())))?;
+    let report = Report {
+        contract: address(&contract.account),
+        code_hash: format!("0x{}", hex::encode(bundle.code_hash())),
+        genesis_hash: format!("0x{}", hex::encode(braid::chain::Chain::genesis_hash(&chain))),
+        call: Call::new("new", &receipt),
+    };
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        let rows = [
+            ("Contract", report.contract),
+            ("Code hash", report.code_hash),
+            ("Genesis hash", report.genesis_hash),
+            ("Storage deposit (UNIT)", units(report.call.storage_deposit_planck)),
+            ("Fee (UNIT)", units(report.call.fee_planck as i128)),
+        ];
+        println!("{}", facts(&rows));
+    }
+    Ok(())
+}

@@ -1,0 +1,112 @@
+//! What the demonstration shows: balances, messages, calls.
+
+use crate::show::{table, units};
+use braid::chain::Receipt;
+use protocol::Balance;
+use serde::Serialize;
+
+/// Everything.
+#[derive(Serialize)]
+pub struct Report {
+    pub players: Vec<Player>,
+    pub stages: Vec<Stage>,
+    pub calls: Vec<Call>,
+}
+
+/// A player's balances, in planck.
+#[derive(Serialize)]
+pub struct Player {
+    pub name: String,
+    pub before: Balance,
+    pub in_channels: Balance,
+    pub rounds_won: u32,
+    pub won: i128,
+    pub fees_and_deposits: i128,
+    pub after: Balance,
+}
+
+/// A stage of the protocol beside the paper's Table 1.
+#[derive(Serialize)]
+pub struct Stage {
+    pub stage: &'static str,
+    pub times: u64,
+    pub on_chain: u64,
+    pub messages: u64,
+    pub formula: &'static str,
+    pub messages_by_formula: u64,
+    pub signatures: u64,
+}
+
+/// An on-chain call.
+#[derive(Serialize)]
+pub struct Call {
+    pub message: String,
+    pub ref_time_ps: u64,
+    pub proof_size_bytes: u64,
+    pub storage_deposit_planck: i128,
+    pub fee_planck: Balance,
+}
+
+impl Call {
+    /// What the chain says of the contract's `message`.
+    pub fn new(message: &str, receipt: &Receipt) -> Self {
+        Self {
+            message: message.to_owned(),
+            ref_time_ps: receipt.weight.ref_time,
+            proof_size_bytes: receipt.weight.proof_size,
+            storage_deposit_planck: receipt.storage_deposit,
+            fee_planck: receipt.fee,
+        }
+    }
+}
+
+impl Report {
+    /// Prints aligned tables.
+    pub fn print(&self, rounds: u32) {
+        let n = self.players.len();
+        println!("{n} players, {rounds} rounds: each loser pays the winner 1 UNIT\n");
+        let players = self.players.iter().map(|player| {
+            vec![
+                player.name.clone(),
+                units(player.before as i128),
+                units(player.in_channels as i128),
+                player.rounds_won.to_string(),
+                units(player.won),
+                units(player.fees_and_deposits),
+                units(player.after as i128),
+            ]
+        });
+        println!("Balances in UNIT");
+        println!(
+            "{}\n",
+            table(&["Player", "Before", "In channels", "Rounds won", "Won", "Fees, deposits", "After"], players)
+        );
+        let stages = self.stages.iter().map(|stage| {
+            vec![
+                stage.stage.to_owned(),
+                stage.times.to_string(),
+                stage.on_chain.to_string(),
+                stage.messages.to_string(),
+                format!("{} x ({}) = {}", stage.times, stage.formula, stage.messages_by_formula),
+                stage.signatures.to_string(),
+            ]
+        });
+        println!("Off-chain messages and signatures, n = {n}");
+        println!(
+            "{}\n",
+            table(&["Stage", "Times", "On-chain calls", "Messages", "The paper's Table 1", "Signatures"], stages)
+        );
+        let calls = self.calls.iter().map(|call| {
+            vec![
+                call.message.clone(),
+                format!("{:.1}", call.ref_time_ps as f64 / 1e6),
+                call.proof_size_bytes.to_string(),
+                units(call.storage_deposit_planck),
+                units(call.fee_planck as i128),
+            ]
+        });
+        println!("On-chain calls");
+        let heads = ["Message", "ref_time (µs)", "proof_size (B)", "Storage deposit (UNIT)", "Fee (UNIT)"];
+        println!("{}", table(&heads, calls));
+    }
+}

@@ -1,0 +1,141 @@
+//! Calls as text that `cargo contract call` takes: its object notation, SCON, by the types in the bundle's metadata.
+
+use scale_info::{PortableRegistry, TypeDef};
+use subxt::ext::scale_value::{scale::decode_as_type, Composite, Primitive, Value, ValueDef};
+
+/// A call as cargo-contract names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallText {
+    /// The message's or constructor's name.
+    pub message: String,
+    /// Its arguments in SCON.
+    pub arguments: Vec<String>,
+}
+
+/// Call data that no message of the metadata has.
+#[derive(Debug, thiserror::Error)]
+#[error("the call cannot be written down: {0}")]
+pub struct Unknown(String);
+
+/// The text of the encoded call `data`, given ink!'s metadata.
+///
+/// # Errors
+/// If the metadata has no such message, or the arguments do not fit it.
+pub fn call_text(metadata: &serde_json::Value, data: &[u8]) -> Result<CallText, Unknown> {
+    let (selector, mut input) = data.split_at_checked(4).ok_or_else(|| Unknown("it has no selector".into()))?;
+    let registry = PortableRegistry { types: types(metadata)? };
+    let selector = format!("0x{}", hex::encode(selector));
+    let spec = &metadata["spec"];
+    let listed = ["constructors", "messages"].iter().filter_map(|list| spec[*list].as_array()).flatten();
+    let message = listed
+        .clone()
+        .find(|message| message["selector"] == *selector)
+        .ok_or_else(|| Unknown(format!("no message has the selector {selector}")))?;
+    let mut arguments = vec![];
+    for argument in message["args"].as_array().into_iter().flatten() {
+        let id = argument["type"]["type"].as_u64().and_then(|id| u32::try_from(id).ok());
+        let id = id.ok_or_else(|| Unknown("an argument has no type".into()))?;
+        let value = decode_as_type(&mut input, id, &registry).map_err(|error| Unknown(error.to_string()))?;
+        arguments.push(text(&value, &registry));
+    }
+    if !input.is_empty() {
+        return Err(Unknown("it has more bytes than its message has arguments".into()));
+    }
+    Ok(CallText { message: message["label"].as_str().unwrap_or_default().to_owned(), arguments })
+}
+
+fn types(metadata: &serde_json::Value) -> Result<Vec<scale_info::PortableType>, Unknown> {
+    serde_json::from_value(metadata["types"].clone()).map_err(|error| Unknown(error.to_string()))
+}
+
+fn text(value: &Value<u32>, registry: &PortableRegistry) -> String {
+    match &value.value {
+        ValueDef::Composite(fields) => {
+            let is_list = matches!(
+                registry.resolve(value.context).map(|kind| &kind.type_def),
+                Some(TypeDef::Array(_) | TypeDef::Sequence(_))
+            );
+            composite(fields, is_list, registry)
+        }
+        ValueDef::Variant(variant) => format!("{}{}", variant.name, composite(&variant.values, false, registry)),
+        ValueDef::Primitive(Primitive::U128(number)) => number.to_string(),
+        ValueDef::Primitive(Primitive::I128(number)) => number.to_string(),
+        ValueDef::Primitive(Primitive::Bool(is)) => is.to_string(),
+        // Nothing that Braid signs holds another primitive.
+        other => format!("{other:?}"),
+    }
+}
+
+fn composite(fields: &Composite<u32>, is_list: bool, registry: &PortableRegistry) -> String {
+    let joined = |parts: Vec<String>| parts.join(", ");
+    match fields {
+        Composite::Named(fields) => {
+            let named = fields.iter().map(|(name, value)| format!("{name}: {}", text(value, registry)));
+            format!("{{ {} }}", joined(named.collect()))
+        }
+        Composite::Unnamed(fields) => {
+            let is_bytes = |value: &Value<u32>| {
+                let kind = registry.resolve(value.context).map(|kind| &kind.type_def);
+                matches!(kind, Some(TypeDef::Primitive(scale_info::TypeDefPrimitive::U8)))
+            };
+            let parts = || fields.iter().map(|value| text(value, registry)).collect();
+            match fields.as_slice() {
+                [first, ..] if is_list && is_bytes(first) => {
+                    let bytes = fields.iter().filter_map(|value| u8::try_from(value.as_u128()?).ok());
+                    format!("0x{}", hex::encode(bytes.collect::<Vec<_>>()))
+                }
+                _ if is_list => format!("[{}]", joined(parts())),
+                // cargo-contract looks through what wraps a single value.
+                [inner] => text(inner, registry),
+                _ => format!("({})", joined(parts())),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{contract::Bundle, keys::Native};
+    use protocol::{
+        abi::{CreateTpc, Deposit, Message, New},
+        AccountId, Signature, TpcCreation,
+    };
+
+    #[test]
+    fn calls_are_written_as_cargo_contract_reads_them() {
+        let metadata = Bundle::built_in().unwrap().metadata;
+        let text = |data: Vec<u8>| call_text(&metadata, &data).unwrap();
+        let new = text(New { genesis_hash: [7; 32] }.call_data(&Native));
+        assert_eq!((new.message.as_str(), &new.arguments[..]), ("new", &[format!("0x{}", "07".repeat(32))][..]));
+        assert_eq!(text(Deposit {}.call_data(&Native)), CallText { message: "deposit".into(), arguments: vec![] });
+        let creation = TpcCreation {
+            parties: [AccountId::from([1; 32]), AccountId::from([2; 32])],
+            nonce: 3,
+            balances: [u128::MAX, 5],
+            valid_until: 6,
+        };
+        let create = CreateTpc { creation, signatures: [Signature([8; 64]), Signature([9; 64])] };
+        let written = text(create.call_data(&Native));
+        assert_eq!(written.message, "create_tpc");
+        let parties = format!("[0x{}, 0x{}]", "01".repeat(32), "02".repeat(32));
+        let balances = format!("[{}, 5]", u128::MAX);
+        assert_eq!(
+            written.arguments,
+            [
+                format!("{{ parties: {parties}, nonce: 3, balances: {balances}, valid_until: 6 }}"),
+                format!("[0x{}, 0x{}]", "08".repeat(64), "09".repeat(64)),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_no_call_is_refused() {
+        let metadata = Bundle::built_in().unwrap().metadata;
+        let mut long = Deposit {}.call_data(&Native);
+        long.push(0);
+        for data in [vec![], vec![1, 2, 3, 4], long] {
+            assert!(call_text(&metadata, &data).is_err(), "{data:?}");
+        }
+    }
+}
