@@ -1,0 +1,90 @@
+//! The demonstration, in process, on a node, and by hand, is the same to the last unit.
+
+use e2e_tests::{braid, cargo_contract, run, TestNode};
+use serde_json::Value;
+use std::{
+    io::{BufRead, BufReader, Read},
+    process::Stdio,
+};
+
+const GAME: [&str; 8] = ["demo", "--players", "3", "--rounds", "6", "--seed", "7", "--json"];
+
+fn report(text: &str) -> Value {
+    serde_json::from_str(text).expect("the command prints JSON")
+}
+
+fn embedded() -> Value {
+    let finished = run(braid().args(GAME));
+    assert!(finished.success, "{finished:?}");
+    report(&finished.stdout)
+}
+
+#[test]
+fn the_demo_on_a_node_ends_with_the_embedded_demos_balances_and_weights() {
+    let node = TestNode::start();
+    let finished = run(braid().args(GAME).args(["--node", &node.url()]));
+    assert!(finished.success, "{finished:?}");
+    assert_eq!(report(&finished.stdout), embedded());
+}
+
+#[test]
+fn the_demo_by_hand_with_cargo_contract_ends_with_the_embedded_demos_balances_and_weights() {
+    let node = TestNode::start();
+    let mut playing = braid()
+        .args(GAME)
+        .args(["--node", &node.url(), "--by-hand"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command starts");
+    let told = BufReader::new(playing.stderr.take().expect("it is piped"));
+    let mut commands = 0;
+    for line in told.lines().map_while(Result::ok) {
+        assert!(line.starts_with("cargo contract "), "{line}");
+        let finished = run(&mut cargo_contract(&line));
+        assert!(finished.success, "{line}\n{finished:?}");
+        commands += 1;
+    }
+    let mut text = String::new();
+    playing.stdout.take().expect("it is piped").read_to_string(&mut text).expect("it is text");
+    assert!(playing.wait().expect("it ends").success());
+    let by_hand = report(&text);
+    assert_eq!(commands, by_hand["calls"].as_array().expect("a list").len(), "every call was made by hand");
+    assert_eq!(by_hand, embedded());
+}
+
+#[test]
+fn a_second_demo_on_the_same_node_has_a_deployment_of_its_own() {
+    let node = TestNode::start();
+    for _ in 0..2 {
+        let finished = run(braid().args(GAME).args(["--node", &node.url()]));
+        assert!(finished.success, "{finished:?}");
+    }
+}
+
+#[test]
+fn a_demo_whose_node_is_killed_says_so_and_a_fresh_node_plays_it() {
+    let mut node = TestNode::start();
+    let many = ["demo", "--players", "6", "--rounds", "2000", "--json"];
+    let mut playing = braid()
+        .args(many)
+        .args(["--node", &node.url(), "--by-hand"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command starts");
+    // The first command that it prints tells that it is in the middle.
+    let mut told = BufReader::new(playing.stderr.take().expect("it is piped"));
+    let mut line = String::new();
+    told.read_line(&mut line).expect("it is text");
+    assert!(line.starts_with("cargo contract instantiate"), "{line}");
+    node.kill();
+    let mut rest = String::new();
+    told.read_to_string(&mut rest).expect("it is text");
+    assert!(!playing.wait().expect("it ends").success());
+    let error = format!("error: the node at {} went away and did not come back within 10 s", node.url());
+    assert!(rest.lines().last().is_some_and(|line| line.starts_with(&error)), "{rest}");
+    let fresh = TestNode::start();
+    let finished = run(braid().args(GAME).args(["--node", &fresh.url()]));
+    assert_eq!(report(&finished.stdout), embedded());
+}

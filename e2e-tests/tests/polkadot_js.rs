@@ -1,0 +1,48 @@
+//! Polkadot.js reads and calls the contract: the tests in polkadot-js/, on a scene that the client has set.
+#![allow(clippy::unwrap_used)] // A failure here fails the test.
+
+use braid::{
+    chain::node::NodeChain,
+    costs::Bench,
+    keys::{address, Keys, Native},
+};
+use e2e_tests::{run, TestNode};
+use protocol::{Action, Entry};
+use serde_json::json;
+use std::{path::Path, process::Command};
+
+#[test]
+fn polkadot_js_reads_channels_decodes_events_verifies_signatures_and_deposits() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("polkadot-js");
+    assert!(folder.join("node_modules").exists(), "its packages are missing: run `npm ci` in {}", folder.display());
+    let node = TestNode::start();
+    let mut bench = Bench::new(NodeChain::connect(&node.url()).unwrap(), 2).unwrap();
+    let (entries, receipts) = bench.open(&[[0, 1]]).unwrap();
+    let entry = Entry { version: 7, balances: [1, entries[0].balances[0] * 2 - 1], ..entries[0] };
+    let payload = Action::UpdateTpc(&entry).payload(&Native, &bench.domain);
+    let hex = |bytes: &[u8]| format!("0x{}", hex::encode(bytes));
+    let signatures = [0, 1].map(|user| hex(&bench.sign(user, Action::UpdateTpc(&entry)).0));
+    let scene = json!({
+        "url": node.url(),
+        "bundle": Path::new(env!("CARGO_MANIFEST_DIR")).join("../contracts/channels/channels.contract"),
+        "contract": address(&bench.contract.account),
+        "parties": bench.users.iter().map(Keys::account).map(|account| address(&account)).collect::<Vec<_>>(),
+        "tpc": hex(&entry.tpc.0),
+        "block": receipts.last().unwrap().block,
+        "entry": {
+            "tpc": hex(&entry.tpc.0),
+            "epoch": entry.epoch,
+            "version": entry.version,
+            "balances": entry.balances.map(|balance| balance.to_string()),
+        },
+        "payload": hex(&payload),
+        "signatures": signatures,
+    });
+    let tests = ["--test", "--test-reporter", "tap", "braid.test.mjs"];
+    let finished = run(Command::new("node").args(tests).current_dir(&folder).env("BRAID_SCENE", scene.to_string()));
+    println!("{}", finished.stdout);
+    assert!(finished.success, "{}\n{}", finished.stdout, finished.stderr);
+    for count in ["# pass 6", "# fail 0", "# skipped 0"] {
+        assert!(finished.stdout.lines().any(|line| line == count), "{count} is missing");
+    }
+}
