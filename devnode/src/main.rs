@@ -27,8 +27,8 @@ struct Args {
     #[arg(long, value_name = "PORT", default_value_t = 9944)]
     rpc_port: u16,
     /// What is logged, e.g. error,runtime::contracts=debug
-    #[arg(short, long, value_name = "FILTER", value_delimiter = ',')]
-    log: Vec<String>,
+    #[arg(short, long, value_name = "FILTER", default_value = "info")]
+    log: String,
 }
 
 fn main() -> ExitCode {
@@ -42,10 +42,10 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<(), Error> {
-    // The RPC's address is always told, for who asked for any free port.
-    let mut log = args.log.clone();
-    log.push("sc_rpc_server=info".into());
-    sc_tracing::logging::LoggerBuilder::new(log.join(",")).init()?;
+    // The RPC's address is told whatever is logged, for who asked for any free port; that the cache has no folder on
+    // the first start, and is given one, is of no interest.
+    let filter = format!("sc_rpc_server=info,wasmtime_cache=off,{}", args.log);
+    sc_tracing::logging::LoggerBuilder::new(filter).init()?;
     let tokio = tokio::runtime::Runtime::new()?;
     tokio.block_on(async {
         let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);

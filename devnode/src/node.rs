@@ -33,7 +33,7 @@ pub type Pool = FullPool<Block, Client>;
 /// Starts the node. It runs until the task manager is dropped.
 pub async fn start(rpc_port: u16) -> Result<TaskManager, Error> {
     let mut tasks = TaskManager::new(tokio::runtime::Handle::current(), None)?;
-    let mut executor = Executor::builder();
+    let mut executor = Executor::builder().with_max_runtime_instances(8);
     if let Some(folder) = compiled_folder() {
         executor = executor.with_cache_path(folder);
     }

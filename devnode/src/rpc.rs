@@ -9,7 +9,6 @@ use crate::{
 use codec::{Decode, Encode};
 use futures::StreamExt;
 use jsonrpsee::{
-    core::RegisterMethodError,
     types::{ErrorObjectOwned, Params},
     RpcModule,
 };
@@ -26,6 +25,7 @@ use std::{net::Ipv4Addr, sync::Arc};
 use substrate_frame_rpc_system::{System, SystemApiServer};
 
 /// Serves the RPC on a port of 127.0.0.1, 0 being any free one, until the server is dropped.
+#[allow(clippy::result_large_err)] // A closure's error, whose type is sc-service's.
 pub async fn serve(
     port: u16,
     client: Arc<Client>,
@@ -34,7 +34,7 @@ pub async fn serve(
     tasks: &TaskManager,
 ) -> Result<Server, Error> {
     let (network_requests, mut requests) = sc_utils::mpsc::tracing_unbounded("mpsc_system_rpc", 10_000);
-    let (asked, asking) = (client.clone(), pool.clone());
+    let (asked, asked_pool) = (client.clone(), pool.clone());
     let rpc_api = sc_service::gen_rpc_module(
         tasks.spawn_handle(),
         client.clone(),
@@ -47,12 +47,7 @@ pub async fn serve(
         &Some(PruningMode::ArchiveAll),
         BlocksPruning::KeepAll,
         backend,
-        &move |_| {
-            let mut module = payment(asked.clone())?;
-            let system = System::<_, _, Block>::new(asked.clone(), asking.clone());
-            module.merge(SystemApiServer::<Hash, AccountId32, Nonce>::into_rpc(system)).map_err(unregistered)?;
-            Ok(module)
-        },
+        &move |_| Ok(of_the_runtime(asked.clone(), asked_pool.clone())?),
     )?;
     tasks.spawn_handle().spawn("system-rpc", None, async move {
         while let Some(request) = requests.next().await {
@@ -129,17 +124,14 @@ fn as_string<S: serde::Serializer>(amount: &u128, to: S) -> Result<S::Ok, S::Err
     to.collect_str(amount)
 }
 
-/// `payment_queryInfo`. The pallet's own RPC would have FRAME compiled for it.
-fn payment(client: Arc<Client>) -> Result<RpcModule<Client>, sc_service::Error> {
-    let mut module = RpcModule::from_arc(client);
-    module
-        .register_blocking_method("payment_queryInfo", |params, client, _| query_info(&params, &client))
-        .map_err(unregistered)?;
+/// The methods that depend on the runtime: `system_accountNextIndex`, `system_dryRun` and `payment_queryInfo`.
+fn of_the_runtime(client: Arc<Client>, pool: Arc<Pool>) -> Result<RpcModule<Client>, Error> {
+    let mut module = RpcModule::from_arc(client.clone());
+    // The pallet's own implementation would have FRAME compiled for it.
+    module.register_blocking_method("payment_queryInfo", |params, client, _| query_info(&params, &client))?;
+    let system = System::<_, _, Block>::new(client, pool);
+    module.merge(SystemApiServer::<Hash, AccountId32, Nonce>::into_rpc(system))?;
     Ok(module)
-}
-
-fn unregistered(error: RegisterMethodError) -> sc_service::Error {
-    sc_service::Error::Application(error.into())
 }
 
 fn query_info(params: &Params, client: &Client) -> Result<DispatchInfo, ErrorObjectOwned> {
