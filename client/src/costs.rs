@@ -78,7 +78,7 @@ impl Bench<Devchain> {
 }
 
 impl<C: Chain> Bench<C> {
-    /// A new deployment for `parties` users, each with 1,000 UNIT more on the chain, from //Alice, and nothing in the
+    /// A new deployment for `parties` users, each with 700 UNIT more on the chain, from //Alice, and nothing in the
     /// contract.
     ///
     /// # Errors
@@ -92,7 +92,7 @@ impl<C: Chain> Bench<C> {
         users.sort_by_key(Keys::account);
         let alice = Keys::from_suri("//Alice").expect("a derivation path is a valid seed; qed");
         for user in &users {
-            chain.transfer(&alice, user.account(), 1_000 * UNIT)?;
+            chain.transfer(&alice, user.account(), 700 * UNIT)?;
         }
         let bundle = Bundle::built_in().expect("the committed bundle is checked by the build; qed");
         let (contract, _) = Contract::deploy(&mut chain, &alice, &bundle)?;

@@ -38,7 +38,7 @@ pub enum Failure {
     #[error("it ran out of gas: give it a higher gas limit")]
     OutOfGas,
     /// The contract stopped in the middle.
-    #[error("the contract trapped (ContractTrapped): it is not Braid's, which never does")]
+    #[error("the contract trapped (ContractTrapped): the call needs more memory than it has, or it is not Braid's")]
     Trapped,
     /// The call does not fit into the contract's buffer.
     #[error("the call is larger than the contract's buffer (OutputBufferTooSmall): name fewer channels in it")]

@@ -15,7 +15,7 @@ use subxt::{
         substrate::{AccountId32, MultiSignature, SpecVersionForRange, H256},
         DefaultExtrinsicParamsBuilder,
     },
-    events::Phase,
+    events::{Event, Phase},
     ext::{
         scale_encode::{EncodeAsFields, Error as EncodeError, FieldIter},
         scale_type_resolver::TypeResolver,
@@ -161,55 +161,60 @@ impl Codec {
             |error: &dyn std::fmt::Display| NodeError::Answer { request: "events".into(), reason: error.to_string() };
         let block = u32::try_from(block).map_err(|error| broken(&error))?;
         let (weight, fee, storage_deposit) = (Weight::default(), 0, 0);
-        let mut receipt = Receipt { block, weight, fee, storage_deposit, events: vec![] };
-        let (mut instantiated, mut result) = (None, None);
+        let receipt = Receipt { block, weight, fee, storage_deposit, events: vec![] };
+        let mut outcome = Outcome { receipt, instantiated: None, result: Ok(()) };
+        let mut ended = false;
         for event in self.client.events().from_bytes(events).iter() {
             let event = event.map_err(|error| broken(&error))?;
-            if event.phase() != Phase::ApplyExtrinsic(index) {
-                continue;
-            }
-            let mut fields = event.field_bytes();
-            let fields = &mut fields;
-            match (event.pallet_name(), event.event_name()) {
-                ("System", "ExtrinsicSuccess") => {
-                    receipt.weight = read::<CompactWeight>(fields).map_err(|error| broken(&error))?.into();
-                    result = Some(Ok(()));
-                }
-                ("System", "ExtrinsicFailed") => {
-                    let error = read::<DispatchError>(fields).map_err(|error| broken(&error))?;
-                    receipt.weight = read::<CompactWeight>(fields).map_err(|error| broken(&error))?.into();
-                    result = Some(Err(self.failure(error)));
-                }
-                ("TransactionPayment", "TransactionFeePaid") => {
-                    let (_, fee, _): ([u8; 32], Balance, Balance) = read(fields).map_err(|error| broken(&error))?;
-                    receipt.fee = fee;
-                }
-                ("Contracts", "CodeStored") => {
-                    let (_, held): ([u8; 32], Balance) = read(fields).map_err(|error| broken(&error))?;
-                    receipt.storage_deposit = receipt.storage_deposit.saturating_add_unsigned(held);
-                }
-                ("Contracts", "StorageDepositTransferredAndHeld") => {
-                    let (_, _, held): ([u8; 32], [u8; 32], Balance) = read(fields).map_err(|error| broken(&error))?;
-                    receipt.storage_deposit = receipt.storage_deposit.saturating_add_unsigned(held);
-                }
-                ("Contracts", "StorageDepositTransferredAndReleased") => {
-                    let (_, _, back): ([u8; 32], [u8; 32], Balance) = read(fields).map_err(|error| broken(&error))?;
-                    receipt.storage_deposit = receipt.storage_deposit.saturating_sub_unsigned(back);
-                }
-                ("Contracts", "Instantiated") => {
-                    let (_, contract): ([u8; 32], [u8; 32]) = read(fields).map_err(|error| broken(&error))?;
-                    instantiated = Some(contract.into());
-                }
-                ("Contracts", "ContractEmitted") => {
-                    let (contract, data): ([u8; 32], Vec<u8>) = read(fields).map_err(|error| broken(&error))?;
-                    let topics = event.topics().iter().map(|topic| topic.0).collect();
-                    receipt.events.push(RawEvent { contract: contract.into(), topics, data });
-                }
-                _ => {}
+            if event.phase() == Phase::ApplyExtrinsic(index) {
+                self.take(&mut outcome, &event).map_err(|error| broken(&error))?;
+                ended |= matches!(event.event_name(), "ExtrinsicSuccess" | "ExtrinsicFailed");
             }
         }
-        let result = result.ok_or_else(|| broken(&"they do not say what became of the transaction"))?;
-        Ok(Outcome { receipt, instantiated, result })
+        if !ended {
+            return Err(broken(&"they do not say what became of the transaction"));
+        }
+        Ok(outcome)
+    }
+
+    /// Adds what one event of the transaction says.
+    fn take(&self, outcome: &mut Outcome, event: &Event<'_, SubstrateConfig>) -> Result<(), codec::Error> {
+        let mut fields = event.field_bytes();
+        let fields = &mut fields;
+        let receipt = &mut outcome.receipt;
+        match (event.pallet_name(), event.event_name()) {
+            ("System", "ExtrinsicSuccess") => receipt.weight = CompactWeight::decode(fields)?.into(),
+            ("System", "ExtrinsicFailed") => {
+                outcome.result = Err(self.failure(DispatchError::decode(fields)?));
+                receipt.weight = CompactWeight::decode(fields)?.into();
+            }
+            ("TransactionPayment", "TransactionFeePaid") => {
+                (_, receipt.fee) = <([u8; 32], Balance)>::decode(fields)?;
+            }
+            ("Contracts", "CodeStored") => {
+                let (_, held) = <([u8; 32], Balance)>::decode(fields)?;
+                receipt.storage_deposit = receipt.storage_deposit.saturating_add_unsigned(held);
+            }
+            ("Contracts", "StorageDepositTransferredAndHeld") => {
+                let (_, held) = <([u8; 64], Balance)>::decode(fields)?;
+                receipt.storage_deposit = receipt.storage_deposit.saturating_add_unsigned(held);
+            }
+            ("Contracts", "StorageDepositTransferredAndReleased") => {
+                let (_, released) = <([u8; 64], Balance)>::decode(fields)?;
+                receipt.storage_deposit = receipt.storage_deposit.saturating_sub_unsigned(released);
+            }
+            ("Contracts", "Instantiated") => {
+                let (_, contract) = <([u8; 32], [u8; 32])>::decode(fields)?;
+                outcome.instantiated = Some(contract.into());
+            }
+            ("Contracts", "ContractEmitted") => {
+                let (contract, data) = <([u8; 32], Vec<u8>)>::decode(fields)?;
+                let topics = event.topics().iter().map(|topic| topic.0).collect();
+                receipt.events.push(RawEvent { contract: contract.into(), topics, data });
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     /// Reads the answer of `ContractsApi_call`.
@@ -222,8 +227,8 @@ impl Codec {
         let broken =
             |error: codec::Error| NodeError::Answer { request: "ContractsApi_call".into(), reason: error.to_string() };
         let input = &mut &*bytes;
-        let (_, gas_required, ..) = read::<Head>(input).map_err(broken)?;
-        let result = read::<Result<(u32, Vec<u8>), DispatchError>>(input).map_err(broken)?;
+        let (_, gas_required, ..) = Head::decode(input).map_err(broken)?;
+        let result = <Result<(u32, Vec<u8>), DispatchError>>::decode(input).map_err(broken)?;
         let result = result.map(|(_, data)| data).map_err(|error| self.failure(error));
         Ok(Trial { gas_required: gas_required.into(), result })
     }
@@ -286,10 +291,6 @@ fn text(texts: &[&'static str], index: u8) -> &'static str {
     texts.get(usize::from(index)).unwrap_or(&"the runtime names an unknown error")
 }
 
-fn read<T: Decode>(bytes: &mut &[u8]) -> Result<T, codec::Error> {
-    T::decode(bytes)
-}
-
 impl Call {
     fn payload(&self) -> impl Payload {
         let (pallet, call, arguments) = match self {
@@ -317,7 +318,7 @@ impl Call {
             Self::Contract(ContractCall { contract, value, data, .. }) => {
                 ((address(contract), Compact(*value)).encode(), data.encode())
             }
-            Self::Transfer(to, amount) => (vec![], (address(to), Compact(*amount)).encode()),
+            Self::Transfer(to, amount) => (address(to).encode(), Compact(*amount).encode()),
         }
     }
 }

@@ -26,11 +26,14 @@ const SPEC_VERSION: u32 = 100;
 
 /// How long a lost node may take to come back.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How often one request may lose the connection.
+const LOSSES: usize = 20;
 /// How often a transaction that is in no block yet is offered again.
 const OFFER_AGAIN: Duration = Duration::from_secs(3);
 /// How often a transaction is signed anew when others of the same account take its nonce.
 const NONCE_RACES: usize = 1_000;
-/// The longest pause between two looks at the chain.
+/// The shortest and the longest pause between two looks at the chain.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
 /// What a node says of itself.
@@ -154,7 +157,7 @@ impl NodeChain {
         runtime.block_on(async {
             let account = *account;
             let call = call.clone();
-            link.wait(from, |codec, bytes| codec.is_call_by(&account, &call, bytes), None).await
+            link.wait_for(from, |codec, bytes| codec.is_call_by(&account, &call, bytes)).await
         })
     }
 
@@ -182,8 +185,7 @@ impl Chain for NodeChain {
     }
 
     fn free_balance(&mut self, account: AccountId) -> Result<Balance, ChainError> {
-        let key = [&prefix("System", "Account"), &blake2_128(account.as_ref())[..], account.as_ref()].concat();
-        let stored = self.runtime.block_on(self.link.storage(&key, None))?;
+        let stored = self.runtime.block_on(self.link.storage(&account_key(&account), None))?;
         // Nonce and three reference counts come first.
         type AccountInfo = ([u32; 4], Balance);
         Ok(stored.map(|bytes| decode::<AccountInfo>("System.Account", &bytes)).transpose()?.map_or(0, |(_, free)| free))
@@ -266,30 +268,34 @@ impl Link {
         method: &str,
         params: RpcParams,
     ) -> Result<Result<T, (i32, String)>, NodeError> {
-        loop {
+        let mut last = String::new();
+        for _ in 0..LOSSES {
             match request(&self.rpc, method, params.clone()).await {
                 Ok(answer) => return Ok(Ok(answer)),
                 Err(Fault::Answered { code, message }) => return Ok(Err((code, message))),
-                Err(Fault::Lost(reason)) => self.reconnect(reason).await?,
+                Err(Fault::Lost(reason)) => {
+                    self.reconnect(&reason).await?;
+                    last = reason;
+                }
             }
         }
+        Err(NodeError::Answer { request: method.into(), reason: format!("the connection breaks each time: {last}") })
     }
 
-    async fn reconnect(&mut self, reason: String) -> Result<(), NodeError> {
+    async fn reconnect(&mut self, reason: &str) -> Result<(), NodeError> {
         tracing::warn!("the connection to {} is lost ({reason}); reconnecting", self.url);
         let deadline = Instant::now() + self.patience;
         self.losses = self.losses.saturating_add(1);
         loop {
-            let reason = match self.redial().await {
+            match self.redial().await {
                 Ok(()) => return Ok(()),
                 Err(Some(error)) => return Err(error),
-                Err(None) => &reason,
-            };
-            if Instant::now() >= deadline {
-                let (url, seconds) = (self.url.clone(), self.patience.as_secs());
-                return Err(NodeError::Lost { url, seconds, reason: reason.clone() });
+                Err(None) if Instant::now() < deadline => sleep(LONGEST_PAUSE).await,
+                Err(None) => {
+                    let (url, seconds) = (self.url.clone(), self.patience.as_secs());
+                    return Err(NodeError::Lost { url, seconds, reason: reason.to_owned() });
+                }
             }
-            sleep(LONGEST_PAUSE).await;
         }
     }
 
@@ -319,6 +325,12 @@ impl Link {
         stored.map_or(Ok(0), |bytes| decode("Timestamp.Now", &bytes))
     }
 
+    /// How many transactions of an account are in the blocks up to this one.
+    async fn nonce(&mut self, account: &AccountId, at: [u8; 32]) -> Result<u32, NodeError> {
+        let stored = self.storage(&account_key(account), Some(at)).await?;
+        stored.map_or(Ok(0), |bytes| decode("System.Account", &bytes))
+    }
+
     /// The number of the newest block, final or not.
     async fn best(&mut self) -> Result<u64, NodeError> {
         let header: Header = self.request("chain_getHeader", rpc_params![]).await?;
@@ -339,23 +351,25 @@ impl Link {
     /// Signs `call`, sends it, and waits until it is final. If another transaction of the account takes its nonce
     /// first, it is signed anew, which is safe because the first one can never be in a block.
     async fn submit(&mut self, keys: &Keys, call: &Call) -> Result<Outcome, ChainError> {
+        let account = keys.account();
         for _ in 0..NONCE_RACES {
-            let account = address(&keys.account());
-            let nonce: u64 = self.request("system_accountNextIndex", rpc_params![account]).await?;
+            let nonce: u32 = self.request("system_accountNextIndex", rpc_params![address(&account)]).await?;
             let (head, _) = self.finalized().await?;
-            let signed = self.codec.sign(keys, call, nonce)?;
+            let signed = self.codec.sign(keys, call, nonce.into())?;
             let losses = self.losses;
             match self.offer(&signed).await? {
                 Offer::Taken => {}
                 // The first answer was lost with the connection: the transaction may be what it now stumbles over.
                 _ if self.losses != losses => {}
                 Offer::NonceUsed => {
-                    sleep(Duration::from_millis(2)).await;
+                    sleep(SHORTEST_PAUSE).await;
                     continue;
                 }
                 Offer::Refused(refusal) => return Err(refusal.into()),
             }
-            return self.wait(head.saturating_add(1), |_, bytes| bytes == signed, Some(&signed)).await;
+            if let Some(outcome) = self.wait_for_own(head.saturating_add(1), &account, nonce, &signed).await? {
+                return Ok(outcome);
+            }
         }
         Err(Refusal::Displaced.into())
     }
@@ -374,38 +388,64 @@ impl Link {
         })
     }
 
-    /// Waits for the first transaction from block `next` on that `is_wanted`; offers `own` again while it waits.
-    async fn wait(
+    /// Waits until a transaction of this account's is final, from block `next` on, and offers it again while it is in
+    /// no block. `None` if another one with its nonce is final.
+    async fn wait_for_own(
         &mut self,
         mut next: u64,
-        is_wanted: impl Fn(&Codec, &[u8]) -> bool,
-        own: Option<&[u8]>,
-    ) -> Result<Outcome, ChainError> {
-        let mut pause = Duration::from_millis(2);
-        let mut offered = Instant::now();
-        // The last block that can hold it.
-        let mut last_chance = u64::MAX;
+        account: &AccountId,
+        nonce: u32,
+        signed: &[u8],
+    ) -> Result<Option<Outcome>, ChainError> {
+        let (mut pause, mut offered) = (SHORTEST_PAUSE, Instant::now());
         loop {
-            let (head, _) = self.finalized().await?;
-            while next <= head {
-                if let Some(outcome) = self.search(next, &is_wanted).await? {
-                    return Ok(outcome);
-                }
-                next = next.saturating_add(1);
+            let (_, head) = self.finalized().await?;
+            if let Some(outcome) = self.search_on(&mut next, |_, bytes| bytes == signed).await? {
+                return Ok(Some(outcome));
             }
-            if head >= last_chance {
-                return Err(Refusal::Displaced.into());
+            if self.nonce(account, head).await? > nonce {
+                return Ok(None);
             }
-            if let Some(signed) = own.filter(|_| offered.elapsed() > OFFER_AGAIN) {
-                // If the node takes it no more, it is in a block that is not final yet, or will never be in one.
-                if !matches!(self.offer(signed).await?, Offer::Taken) {
-                    last_chance = last_chance.min(self.best().await?);
+            if offered.elapsed() > OFFER_AGAIN {
+                // A pool may have dropped it. One that has it, or had it in a block, says so.
+                if let Offer::Refused(refusal) = self.offer(signed).await? {
+                    return Err(refusal.into());
                 }
                 offered = Instant::now();
             }
             sleep(pause).await;
             pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
         }
+    }
+
+    /// Waits until a transaction that somebody else sends is final, from block `next` on.
+    async fn wait_for(
+        &mut self,
+        mut next: u64,
+        is_wanted: impl Fn(&Codec, &[u8]) -> bool,
+    ) -> Result<Outcome, ChainError> {
+        loop {
+            self.finalized().await?;
+            if let Some(outcome) = self.search_on(&mut next, &is_wanted).await? {
+                return Ok(outcome);
+            }
+            sleep(LONGEST_PAUSE).await;
+        }
+    }
+
+    /// Searches the final blocks from `next` on, which moves past them.
+    async fn search_on(
+        &mut self,
+        next: &mut u64,
+        is_wanted: impl Fn(&Codec, &[u8]) -> bool,
+    ) -> Result<Option<Outcome>, NodeError> {
+        while *next <= self.head.0 {
+            if let Some(outcome) = self.search(*next, &is_wanted).await? {
+                return Ok(Some(outcome));
+            }
+            *next = next.saturating_add(1);
+        }
+        Ok(None)
     }
 
     /// What became of the wanted transaction, if this block has it.
@@ -491,6 +531,11 @@ fn number(header: &Header) -> Result<u64, NodeError> {
 
 fn decode<T: Decode>(what: &str, mut bytes: &[u8]) -> Result<T, NodeError> {
     T::decode(&mut bytes).map_err(|error| NodeError::Answer { request: what.into(), reason: error.to_string() })
+}
+
+/// Where an account's nonce and balance are.
+fn account_key(account: &AccountId) -> Vec<u8> {
+    [&prefix("System", "Account"), &blake2_128(account.as_ref())[..], account.as_ref()].concat()
 }
 
 /// Where a pallet keeps an item.
