@@ -74,8 +74,10 @@ fn the_cost_table_is_current() {
     let difference = (in_group_of(3) / in_group_of(256) - 1.0).abs();
     assert!(difference < 1e-4, "an update costs by the channels that it touches, not by the group: {difference}");
     let (most, failure) = longest_row();
+    assert_eq!(failure, Failure::Trapped);
     let limit = format!(
-        "The most that one `create_mpc` braids is a row of **{most} parties and {} channels**; for one more, {failure}.\n\n",
+        "The most that one `create_mpc` braids is a row of **{most} parties and {} channels**: for one more, the contract\n\
+         has not the memory.\n\n",
         most - 1
     );
     expect_file!["../../docs/costs.md"].assert_eq(&(PREFACE.to_owned() + &limit + &table(&rows)));
