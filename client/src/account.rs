@@ -1,12 +1,9 @@
 //! `braid account`: what an account has, on the chain and in a deployment.
 
-use crate::show::{facts, units};
+use crate::show::{units, OnNode};
 use anyhow::Result;
 use braid::{
-    chain::{
-        node::{self, NodeChain},
-        Chain,
-    },
+    chain::{node::NodeChain, Chain},
     contract::{Bundle, Contract},
     keys::{address, parse_address, Keys},
 };
@@ -16,18 +13,14 @@ use serde::Serialize;
 /// What `braid account` is asked for.
 #[derive(clap::Args)]
 pub struct Options {
-    /// The node.
-    #[arg(long, value_name = "URL", default_value = node::LOCAL)]
-    node: String,
+    #[command(flatten)]
+    on: OnNode,
     /// Whose account.
     #[arg(long, default_value = "//Alice")]
     suri: String,
     /// A deployment whose ledger is asked too.
     #[arg(long, value_name = "ADDRESS")]
     contract: Option<String>,
-    /// Print one JSON document, with amounts in planck, instead of a table.
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(Serialize)]
@@ -41,7 +34,7 @@ struct Report {
 /// Asks and prints.
 pub fn run(options: &Options) -> Result<()> {
     let account = Keys::from_suri(&options.suri)?.account();
-    let mut chain = NodeChain::connect(&options.node)?;
+    let mut chain = NodeChain::connect(&options.on.node)?;
     let ledger = options.contract.as_ref().map(|text| -> Result<_> {
         let contract = Contract::open(&mut chain, parse_address(text)?, &Bundle::built_in()?)?;
         Ok(contract.query(&mut chain, &LedgerBalance { account })?)
@@ -53,16 +46,11 @@ pub fn run(options: &Options) -> Result<()> {
         free_planck: chain.free_balance(account)?,
         ledger_planck,
     };
-    if options.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
-        return Ok(());
-    }
     let mut rows = vec![
-        ("Address", report.address),
-        ("Public key", report.public_key),
+        ("Address", report.address.clone()),
+        ("Public key", report.public_key.clone()),
         ("On the chain (UNIT)", units(report.free_planck as i128)),
     ];
     rows.extend(report.ledger_planck.map(|planck| ("In the ledger (UNIT)", units(planck as i128))));
-    println!("{}", facts(&rows));
-    Ok(())
+    Ok(options.on.print(&report, &rows)?)
 }

@@ -53,7 +53,7 @@ pub struct Options {
     /// Who funds players that have too little [default: the stashes of //Alice to //Ferdie].
     #[arg(long)]
     suri: Option<String>,
-    /// Print every on-chain call as a command of cargo-contract and wait until somebody has run it.
+    /// Print every call of the contract as a command of cargo-contract and wait until somebody has run it.
     #[arg(long, requires = "node")]
     by_hand: bool,
     /// Print one JSON document instead of tables.
@@ -100,13 +100,15 @@ fn players(n: u32) -> Result<Vec<Participant>> {
     named.collect()
 }
 
-/// Gives every player what it lacks of `need` planck, or nobody anything.
+/// Gives every player what it lacks of `need` planck, once it is certain that there is enough for all.
 fn fund(chain: &mut impl Chain, options: &Options, players: &[Participant], need: Balance) -> Result<()> {
     let stashes = || NAMES.map(|name| format!("//{name}//stash")).to_vec();
     let mut funders = vec![];
     for suri in options.suri.clone().map_or_else(stashes, |suri| vec![suri]) {
         let keys = Keys::from_suri(&suri)?;
-        let can_lend = chain.free_balance(keys.account())?.saturating_sub(EXPENSES);
+        let plays = players.iter().any(|player| player.keys.account() == keys.account());
+        let keeps = if plays { need } else { EXPENSES };
+        let can_lend = chain.free_balance(keys.account())?.saturating_sub(keeps);
         funders.push((keys, can_lend));
     }
     let mut transfers = vec![];

@@ -2,11 +2,11 @@
 
 use crate::{
     report::Call,
-    show::{facts, units},
+    show::{units, OnNode},
 };
 use anyhow::{Context, Result};
 use braid::{
-    chain::node::{self, NodeChain},
+    chain::{node::NodeChain, Chain},
     contract::{Bundle, Contract},
     keys::{address, Keys},
 };
@@ -16,18 +16,14 @@ use std::path::PathBuf;
 /// What `braid deploy` is asked for.
 #[derive(clap::Args)]
 pub struct Options {
-    /// The node.
-    #[arg(long, value_name = "URL", default_value = node::LOCAL)]
-    node: String,
+    #[command(flatten)]
+    on: OnNode,
     /// Who pays.
     #[arg(long, default_value = "//Alice")]
     suri: String,
     /// A bundle to deploy instead of the one that this command was built with.
     #[arg(long, value_name = "FILE")]
     bundle: Option<PathBuf>,
-    /// Print one JSON document instead of a table.
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(Serialize)]
@@ -48,26 +44,21 @@ pub fn run(options: &Options) -> Result<()> {
         }
     };
     let keys = Keys::from_suri(&options.suri)?;
-    let mut chain = NodeChain::connect(&options.node)?;
+    let mut chain = NodeChain::connect(&options.on.node)?;
     let (contract, receipt) = Contract::deploy(&mut chain, &keys, &bundle)
         .with_context(|| format!("deploying as {}", address(&keys.account())))?;
     let report = Report {
         contract: address(&contract.account),
         code_hash: format!("0x{}", hex::encode(bundle.code_hash())),
-        genesis_hash: format!("0x{}", hex::encode(braid::chain::Chain::genesis_hash(&chain))),
+        genesis_hash: format!("0x{}", hex::encode(chain.genesis_hash())),
         call: Call::new("new", &receipt),
     };
-    if options.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
-    } else {
-        let rows = [
-            ("Contract", report.contract),
-            ("Code hash", report.code_hash),
-            ("Genesis hash", report.genesis_hash),
-            ("Storage deposit (UNIT)", units(report.call.storage_deposit_planck)),
-            ("Fee (UNIT)", units(report.call.fee_planck as i128)),
-        ];
-        println!("{}", facts(&rows));
-    }
-    Ok(())
+    let rows = [
+        ("Contract", report.contract.clone()),
+        ("Code hash", report.code_hash.clone()),
+        ("Genesis hash", report.genesis_hash.clone()),
+        ("Storage deposit (UNIT)", units(report.call.storage_deposit_planck)),
+        ("Fee (UNIT)", units(report.call.fee_planck as i128)),
+    ];
+    Ok(options.on.print(&report, &rows)?)
 }

@@ -1,9 +1,9 @@
 //! `braid info`: what a node is, what this command brings, and what a deployment is.
 
-use crate::show::facts;
+use crate::show::OnNode;
 use anyhow::Result;
 use braid::{
-    chain::node::{self, Identity, NodeChain},
+    chain::node::{Identity, NodeChain},
     contract::{Bundle, Contract},
     keys::{address, parse_address},
 };
@@ -12,15 +12,11 @@ use serde::Serialize;
 /// What `braid info` is asked for.
 #[derive(clap::Args)]
 pub struct Options {
-    /// The node.
-    #[arg(long, value_name = "URL", default_value = node::LOCAL)]
-    node: String,
+    #[command(flatten)]
+    on: OnNode,
     /// A deployment to check.
     #[arg(long, value_name = "ADDRESS")]
     contract: Option<String>,
-    /// Print one JSON document instead of a table.
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(Serialize)]
@@ -36,7 +32,7 @@ struct Report {
 /// Asks and prints.
 pub fn run(options: &Options) -> Result<()> {
     let bundle = Bundle::built_in()?;
-    let mut chain = NodeChain::connect(&options.node)?;
+    let mut chain = NodeChain::connect(&options.on.node)?;
     let node = chain.identity()?;
     let opened = options.contract.as_ref().map(|text| -> Result<_> {
         let contract = Contract::open(&mut chain, parse_address(text)?, &bundle)?;
@@ -48,22 +44,17 @@ pub fn run(options: &Options) -> Result<()> {
         bundle_wasm_bytes: bundle.wasm.len(),
         contract: opened.transpose()?,
     };
-    if options.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
-        return Ok(());
-    }
-    let Report { node, bundle_code_hash, bundle_wasm_bytes, contract } = report;
+    let node = &report.node;
     let mut rows = vec![
-        ("Node", node.node),
-        ("Chain", node.chain),
-        ("Runtime", node.runtime),
-        ("Genesis hash", node.genesis_hash),
+        ("Node", node.node.clone()),
+        ("Chain", node.chain.clone()),
+        ("Runtime", node.runtime.clone()),
+        ("Genesis hash", node.genesis_hash.clone()),
         ("Last block", node.block.to_string()),
         ("Its clock (ms)", node.time.to_string()),
-        ("Braid's code hash", bundle_code_hash),
-        ("Braid's Wasm (B)", bundle_wasm_bytes.to_string()),
+        ("Braid's code hash", report.bundle_code_hash.clone()),
+        ("Braid's Wasm (B)", report.bundle_wasm_bytes.to_string()),
     ];
-    rows.extend(contract.map(|contract| ("Braid is deployed at", contract)));
-    println!("{}", facts(&rows));
-    Ok(())
+    rows.extend(report.contract.clone().map(|contract| ("Braid is deployed at", contract)));
+    Ok(options.on.print(&report, &rows)?)
 }

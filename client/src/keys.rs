@@ -11,21 +11,17 @@ pub struct Keys(sr25519::Keypair);
 
 /// A secret URI that names no key.
 #[derive(Debug, thiserror::Error)]
-#[error("`{suri}` is no secret URI ({reason}): give a phrase, a 0x… seed, or a development name like //Alice")]
-pub struct BadSuri {
-    suri: String,
-    reason: String,
-}
+#[error("this is no secret URI ({0}): give a phrase, a 0x… seed, or a development name like //Alice")]
+pub struct BadSuri(String);
 
 impl Keys {
     /// The key pair of a secret URI: a phrase or a seed in hexadecimal with derivations, or a development name.
     ///
     /// # Errors
-    /// If the text is none of these. The error repeats it: do not log it for a real secret.
+    /// If the text is none of these. The error does not repeat it, for it may be a secret with a slip.
     pub fn from_suri(suri: &str) -> Result<Self, BadSuri> {
-        let bad = |reason: String| BadSuri { suri: suri.to_owned(), reason };
-        let uri = SecretUri::from_str(suri).map_err(|error| bad(error.to_string()))?;
-        sr25519::Keypair::from_uri(&uri).map(Self).map_err(|error| bad(error.to_string()))
+        let uri = SecretUri::from_str(suri).map_err(|error| BadSuri(error.to_string()))?;
+        sr25519::Keypair::from_uri(&uri).map(Self).map_err(|error| BadSuri(error.to_string()))
     }
 
     /// The public key.

@@ -1,7 +1,8 @@
 //! How the command shows things.
 
-use braid::chain::UNIT;
+use braid::chain::{node, UNIT};
 use comfy_table::{presets::UTF8_FULL_CONDENSED, CellAlignment, Table};
+use serde::Serialize;
 
 /// A table whose columns after the first are aligned to the right.
 pub fn table(heads: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Table {
@@ -13,13 +14,33 @@ pub fn table(heads: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Table {
     table
 }
 
-/// Two columns: what, and its value.
-pub fn facts(rows: &[(&str, String)]) -> Table {
-    let mut table = Table::new();
-    table
-        .load_style(UTF8_FULL_CONDENSED)
-        .add_rows(rows.iter().map(|(name, value)| [(*name).to_owned(), value.clone()]));
-    table
+/// What every command takes that asks a node.
+#[derive(clap::Args)]
+pub struct OnNode {
+    /// The node.
+    #[arg(long, value_name = "URL", default_value = node::LOCAL)]
+    pub node: String,
+    /// Print one JSON document, with amounts in planck, instead of a table.
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl OnNode {
+    /// Prints the report, or what is in it as a table of two columns.
+    ///
+    /// # Errors
+    /// If the report is no JSON.
+    pub fn print(&self, report: &impl Serialize, rows: &[(&str, String)]) -> serde_json::Result<()> {
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(report)?);
+        } else {
+            let rows = rows.iter().map(|(name, value)| [(*name).to_owned(), value.clone()]);
+            let mut table = Table::new();
+            table.load_style(UTF8_FULL_CONDENSED).add_rows(rows);
+            println!("{table}");
+        }
+        Ok(())
+    }
 }
 
 /// Planck as UNIT with six decimals, towards zero.

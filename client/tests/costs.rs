@@ -77,7 +77,7 @@ fn the_cost_table_is_current() {
     assert_eq!(failure, Failure::Trapped);
     let limit = format!(
         "The most that one `create_mpc` braids is a row of **{most} parties and {} channels**: for one more, the contract\n\
-         has not the memory.\n\n",
+         does not have the memory.\n\n",
         most - 1
     );
     expect_file!["../../docs/costs.md"].assert_eq(&(PREFACE.to_owned() + &limit + &table(&rows)));

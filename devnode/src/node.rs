@@ -60,7 +60,7 @@ pub async fn start(rpc_port: u16) -> Result<TaskManager, Error> {
 
 /// Where the runtime's compiled code is kept from one start to the next: compiling it is most of a start.
 fn compiled_folder() -> Option<PathBuf> {
-    let folder = |name| std::env::var_os(name).map(PathBuf::from);
+    let folder = |name| std::env::var_os(name).filter(|path| !path.is_empty()).map(PathBuf::from);
     let cache = folder("BRAID_CACHE")
         .or_else(|| Some(folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")))?.join("braid")))?;
     Some(cache.join("node"))

@@ -41,20 +41,26 @@ impl TestNode {
         let (tell, listening) = mpsc::channel();
         // The log is read to its end, so that the node never waits for a reader.
         thread::spawn(move || {
+            let mut said = String::new();
             for line in log.lines().map_while(Result::ok) {
                 if let Some((_, addresses)) = line.split_once(LISTENING) {
                     let port = addresses.split(',').find_map(|address| address.rsplit(':').next()?.parse().ok());
-                    // A second line is of no interest to anybody.
-                    let _ = tell.send(port);
+                    // Whoever has heard of one address wants no other.
+                    let _ = tell.send(port.ok_or_else(|| line.clone()));
                 }
+                said = said + &line + "\n";
             }
+            let _ = tell.send(Err(said));
         });
-        let port = listening.recv_timeout(START).ok().flatten();
         let mut node = Self { process, port: 0 };
-        node.port = port.unwrap_or_else(|| {
-            node.kill();
-            panic!("{binary} did not listen within {START:?}")
-        });
+        match listening.recv_timeout(START) {
+            Ok(Ok(port)) => node.port = port,
+            Ok(Err(said)) => panic!("{binary} did not listen; it said:\n{said}"),
+            Err(_) => {
+                node.kill();
+                panic!("{binary} did not listen within {START:?}")
+            }
+        }
         node
     }
 

@@ -1,10 +1,13 @@
 //! The demonstration, in process, on a node, and by hand, is the same to the last unit.
 
+use braid::chain::node::NodeChain;
 use e2e_tests::{braid, cargo_contract, run, TestNode};
 use serde_json::Value;
 use std::{
     io::{BufRead, BufReader, Read},
     process::Stdio,
+    thread,
+    time::Duration,
 };
 
 const GAME: [&str; 8] = ["demo", "--players", "3", "--rounds", "6", "--seed", "7", "--json"];
@@ -65,25 +68,25 @@ fn a_second_demo_on_the_same_node_has_a_deployment_of_its_own() {
 #[test]
 fn a_demo_whose_node_is_killed_says_so_and_a_fresh_node_plays_it() {
     let mut node = TestNode::start();
-    let many = ["demo", "--players", "6", "--rounds", "2000", "--json"];
-    let mut playing = braid()
-        .args(many)
-        .args(["--node", &node.url(), "--by-hand"])
+    let mut watch = NodeChain::connect(&node.url()).expect("it listens");
+    let playing = braid()
+        .args(["demo", "--players", "6", "--rounds", "2000", "--json", "--node", &node.url()])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .expect("the command starts");
-    // The first command that it prints tells that it is in the middle.
-    let mut told = BufReader::new(playing.stderr.take().expect("it is piped"));
-    let mut line = String::new();
-    told.read_line(&mut line).expect("it is text");
-    assert!(line.starts_with("cargo contract instantiate"), "{line}");
+    // The deployment is in the first block; dozens of calls follow the fifth.
+    while watch.identity().expect("it answers").block < 5 {
+        thread::sleep(Duration::from_millis(5));
+    }
     node.kill();
-    let mut rest = String::new();
-    told.read_to_string(&mut rest).expect("it is text");
-    assert!(!playing.wait().expect("it ends").success());
-    let error = format!("error: the node at {} went away and did not come back within 10 s", node.url());
-    assert!(rest.lines().last().is_some_and(|line| line.starts_with(&error)), "{rest}");
+    let finished = playing.wait_with_output().expect("it ends");
+    assert!(!finished.status.success());
+    let said = String::from_utf8_lossy(&finished.stderr);
+    let error = said.lines().last().unwrap_or_default();
+    let gone = format!("the node at {} went away and did not come back within 10 s", node.url());
+    assert!(error.starts_with("error: ") && error.contains(&gone), "{said}");
+    assert_eq!(finished.stdout, b"");
     let fresh = TestNode::start();
     let finished = run(braid().args(GAME).args(["--node", &fresh.url()]));
     assert_eq!(report(&finished.stdout), embedded());

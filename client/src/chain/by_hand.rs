@@ -53,7 +53,7 @@ impl<F: FnMut(&str)> ByHand<F> {
         let Weight { ref_time, proof_size } = limit;
         let (url, bundle, message) = (&self.url, &self.bundle, text.message);
         Ok(format!(
-            "cargo contract {verb} {bundle} --url {url} --suri {suri}{rest} {of} {message}{arguments} \
+            "cargo contract {verb} {bundle} --url '{url}' --suri '{suri}'{rest} {of} {message}{arguments} \
              --gas {ref_time} --proof-size {proof_size} --skip-dry-run --skip-confirm --execute"
         ))
     }

@@ -9,6 +9,14 @@ pub enum ChainError {
     /// The call ran and failed: nothing but the fee, if it was a transaction, has changed.
     #[error("the call failed: {0}")]
     Failed(#[from] Failure),
+    /// The transaction was sent, and it is not known what became of it.
+    #[error("transaction {hash} was sent, and may be executed yet: look before you repeat it ({reason})")]
+    Outstanding {
+        /// The transaction's hash.
+        hash: String,
+        /// Why it is no longer waited for.
+        reason: String,
+    },
     /// The node cannot be used.
     #[error(transparent)]
     Node(#[from] NodeError),
@@ -59,7 +67,9 @@ pub enum Failure {
     #[error("the chain rejects the code (CodeRejected): build it with scripts/build-contract, which uses Rust 1.85")]
     CodeRejected,
     /// The same code was instantiated before by this account with the same arguments and salt.
-    #[error("this deployment exists already (DuplicateContract): use another salt")]
+    #[error(
+        "the account has just made the same deployment (DuplicateContract): run the command again for another one"
+    )]
     DuplicateContract,
     /// Any other error of a pallet.
     #[error("{pallet}: {name}")]

@@ -34,18 +34,11 @@ pub struct Weight {
     pub proof_size: u64,
 }
 
-/// The most ref_time that the node lets a transaction ask for, in ps.
-const MAX_REF_TIME: u64 = 1_299_892_926_000;
-
 impl Weight {
-    /// A quarter more, but not more than a transaction may ask for.
+    /// A quarter more.
     pub fn with_margin(self) -> Self {
         let Self { ref_time, proof_size } = self;
-        let most = MAX_REF_TIME.max(ref_time);
-        Self {
-            ref_time: ref_time.saturating_add(ref_time / 4).min(most),
-            proof_size: proof_size.saturating_add(proof_size / 4),
-        }
+        Self { ref_time: ref_time.saturating_add(ref_time / 4), proof_size: proof_size.saturating_add(proof_size / 4) }
     }
 }
 

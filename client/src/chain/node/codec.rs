@@ -102,7 +102,7 @@ enum DispatchError {
     TooManyConsumers,
     Token(u8),
     Arithmetic(u8),
-    Transactional { _kind: u8 },
+    Transactional(u8),
     Exhausted,
     Corruption,
     Unavailable,
@@ -255,10 +255,8 @@ impl Codec {
                 Failure::of_module(pallet, name.map_or("unknown error", |variant| variant.name.as_str()))
             }
             DispatchError::Token(kind) => Failure::of_text(text(&TOKEN, kind)),
-            DispatchError::Arithmetic(kind) => {
-                Failure::of_text(text(&["Underflow", "Overflow", "Division by zero"], kind))
-            }
-            DispatchError::Transactional { .. } => Failure::of_text("Too many transactional layers have been spawned"),
+            DispatchError::Arithmetic(kind) => Failure::of_text(text(&ARITHMETIC, kind)),
+            DispatchError::Transactional(kind) => Failure::of_text(text(&TRANSACTIONAL, kind)),
             DispatchError::Other => Failure::of_text("the runtime names no reason"),
             DispatchError::CannotLookup => Failure::of_text("Cannot lookup"),
             DispatchError::BadOrigin => Failure::of_text("Bad origin"),
@@ -286,6 +284,13 @@ const TOKEN: [&str; 10] = [
     "Account that is desired to remain would die",
     "Account cannot receive the assets",
 ];
+
+/// The same for arithmetic.
+const ARITHMETIC: [&str; 3] = ["An underflow would occur", "An overflow would occur", "Division by zero"];
+
+/// The same for storage transactions.
+const TRANSACTIONAL: [&str; 2] =
+    ["Too many transactional layers have been spawned", "A transactional layer was expected, but does not exist"];
 
 fn text(texts: &[&'static str], index: u8) -> &'static str {
     texts.get(usize::from(index)).unwrap_or(&"the runtime names an unknown error")

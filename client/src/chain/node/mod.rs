@@ -12,10 +12,13 @@ use codec::Codec;
 pub(super) use codec::{Call, Outcome};
 use protocol::{AccountId, Balance, Timestamp};
 use serde::{de::DeserializeOwned, Deserialize, Serialize};
-use sp_crypto_hashing::{blake2_128, twox_128, twox_64};
+use sp_crypto_hashing::{blake2_128, blake2_256, twox_128, twox_64};
 use std::time::{Duration, Instant};
 use subxt::rpcs::{client::RpcParams, rpc_params, RpcClient};
-use tokio::{runtime::Runtime, time::sleep};
+use tokio::{
+    runtime::Runtime,
+    time::{sleep, timeout},
+};
 
 /// Where a node of one's own listens.
 pub const LOCAL: &str = "ws://127.0.0.1:9944";
@@ -30,6 +33,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const LOSSES: usize = 20;
 /// How often a transaction that is in no block yet is offered again.
 const OFFER_AGAIN: Duration = Duration::from_secs(3);
+/// How long a transaction may be in no final block, e.g. because it waits for an earlier one that never comes.
+const STUCK: Duration = Duration::from_secs(120);
+/// How long a new connection may take.
+const DIAL: Duration = Duration::from_secs(10);
 /// How often a transaction is signed anew when others of the same account take its nonce.
 const NONCE_RACES: usize = 1_000;
 /// The shortest and the longest pause between two looks at the chain.
@@ -127,6 +134,11 @@ impl NodeChain {
     /// Sets how long a lost node may take to come back.
     pub fn set_patience(&mut self, patience: Duration) {
         self.link.patience = patience;
+    }
+
+    /// How often the connection was lost.
+    pub fn losses(&self) -> u64 {
+        self.link.losses
     }
 
     /// What the node says of itself.
@@ -367,8 +379,14 @@ impl Link {
                 }
                 Offer::Refused(refusal) => return Err(refusal.into()),
             }
-            if let Some(outcome) = self.wait_for_own(head.saturating_add(1), &account, nonce, &signed).await? {
-                return Ok(outcome);
+            match self.wait_for_own(head.saturating_add(1), &account, nonce, &signed).await {
+                Ok(Some(outcome)) => return Ok(outcome),
+                Ok(None) => {}
+                Err(ChainError::Node(error)) => {
+                    let (hash, reason) = (hex_text(&blake2_256(&signed)), error.to_string());
+                    return Err(ChainError::Outstanding { hash, reason });
+                }
+                Err(refused) => return Err(refused),
             }
         }
         Err(Refusal::Displaced.into())
@@ -397,7 +415,7 @@ impl Link {
         nonce: u32,
         signed: &[u8],
     ) -> Result<Option<Outcome>, ChainError> {
-        let (mut pause, mut offered) = (SHORTEST_PAUSE, Instant::now());
+        let (start, mut pause, mut offered) = (Instant::now(), SHORTEST_PAUSE, Instant::now());
         loop {
             let (_, head) = self.finalized().await?;
             if let Some(outcome) = self.search_on(&mut next, |_, bytes| bytes == signed).await? {
@@ -410,6 +428,10 @@ impl Link {
                 // A pool may have dropped it. One that has it, or had it in a block, says so.
                 if let Offer::Refused(refusal) = self.offer(signed).await? {
                     return Err(refusal.into());
+                }
+                if start.elapsed() > STUCK {
+                    let reason = format!("it is in no final block after {} s", STUCK.as_secs());
+                    return Err(ChainError::Outstanding { hash: hex_text(&blake2_256(signed)), reason });
                 }
                 offered = Instant::now();
             }
@@ -468,7 +490,8 @@ impl Link {
 }
 
 async fn dial(url: &str) -> Result<RpcClient, String> {
-    RpcClient::from_insecure_url(url).await.map_err(|error| words(&error))
+    let dialled = timeout(DIAL, RpcClient::from_insecure_url(url)).await;
+    dialled.map_err(|_| format!("no answer within {} s", DIAL.as_secs()))?.map_err(|error| words(&error))
 }
 
 async fn request<T: DeserializeOwned>(rpc: &RpcClient, method: &str, params: RpcParams) -> Result<T, Fault> {
