@@ -2,7 +2,7 @@
 
 use crate::{
     report::{Call, Player, Report, Stage},
-    show::units,
+    show::{say, units},
 };
 use anyhow::{ensure, Context, Result};
 use braid::{
@@ -75,12 +75,8 @@ pub fn run(options: &Options) -> Result<()> {
         }
         Some(url) => play(options, NodeChain::connect(url)?, &bundle, &players)?,
     };
-    if options.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
-    } else {
-        report.print(options.rounds);
-    }
-    Ok(())
+    let text = if options.json { serde_json::to_string_pretty(&report)? } else { report.tables(options.rounds) };
+    Ok(say(&text)?)
 }
 
 struct Participant {

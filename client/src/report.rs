@@ -61,10 +61,9 @@ impl Call {
 }
 
 impl Report {
-    /// Prints aligned tables.
-    pub fn print(&self, rounds: u32) {
+    /// Aligned tables.
+    pub fn tables(&self, rounds: u32) -> String {
         let n = self.players.len();
-        println!("{n} players, {rounds} rounds: each loser pays the winner 1 UNIT\n");
         let players = self.players.iter().map(|player| {
             vec![
                 player.name.clone(),
@@ -76,11 +75,8 @@ impl Report {
                 units(player.after as i128),
             ]
         });
-        println!("Balances in UNIT");
-        println!(
-            "{}\n",
-            table(&["Player", "Before", "In channels", "Rounds won", "Won", "Fees, deposits", "After"], players)
-        );
+        let heads = ["Player", "Before", "In channels", "Rounds won", "Won", "Fees, deposits", "After"];
+        let players = table(&heads, players);
         let stages = self.stages.iter().map(|stage| {
             vec![
                 stage.stage.to_owned(),
@@ -91,11 +87,8 @@ impl Report {
                 stage.signatures.to_string(),
             ]
         });
-        println!("Off-chain messages and signatures, n = {n}");
-        println!(
-            "{}\n",
-            table(&["Stage", "Times", "On-chain calls", "Messages", "The paper's Table 1", "Signatures"], stages)
-        );
+        let heads = ["Stage", "Times", "On-chain calls", "Messages", "The paper's Table 1", "Signatures"];
+        let stages = table(&heads, stages);
         let calls = self.calls.iter().map(|call| {
             vec![
                 call.message.clone(),
@@ -105,8 +98,13 @@ impl Report {
                 units(call.fee_planck as i128),
             ]
         });
-        println!("On-chain calls");
         let heads = ["Message", "ref_time (µs)", "proof_size (B)", "Storage deposit (UNIT)", "Fee (UNIT)"];
-        println!("{}", table(&heads, calls));
+        let calls = table(&heads, calls);
+        format!(
+            "{n} players, {rounds} rounds: each loser pays the winner 1 UNIT\n\n\
+             Balances in UNIT\n{players}\n\n\
+             Off-chain messages and signatures, n = {n}\n{stages}\n\n\
+             On-chain calls\n{calls}"
+        )
     }
 }

@@ -3,6 +3,7 @@
 use braid::chain::{node, UNIT};
 use comfy_table::{presets::UTF8_FULL_CONDENSED, CellAlignment, Table};
 use serde::Serialize;
+use std::io::{self, Write};
 
 /// A table whose columns after the first are aligned to the right.
 pub fn table(heads: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Table {
@@ -12,6 +13,17 @@ pub fn table(heads: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Table {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table
+}
+
+/// Prints a text and a new line. A reader that has gone away, like `head`, has seen enough.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn say(text: &str) -> io::Result<()> {
+    match writeln!(io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }
 
 /// What every command takes that asks a node.
@@ -29,17 +41,16 @@ impl OnNode {
     /// Prints the report, or what is in it as a table of two columns.
     ///
     /// # Errors
-    /// If the report is no JSON.
-    pub fn print(&self, report: &impl Serialize, rows: &[(&str, String)]) -> serde_json::Result<()> {
+    /// If it cannot be written.
+    pub fn print(&self, report: &impl Serialize, rows: &[(&str, String)]) -> io::Result<()> {
         if self.json {
-            println!("{}", serde_json::to_string_pretty(report)?);
+            say(&serde_json::to_string_pretty(report)?)
         } else {
             let rows = rows.iter().map(|(name, value)| [(*name).to_owned(), value.clone()]);
             let mut table = Table::new();
             table.load_style(UTF8_FULL_CONDENSED).add_rows(rows);
-            println!("{table}");
+            say(&table.to_string())
         }
-        Ok(())
     }
 }
 
