@@ -166,11 +166,7 @@ impl NodeChain {
     pub(super) fn await_call(&mut self, account: &AccountId, call: &Call) -> Result<Outcome, ChainError> {
         let Self { runtime, link } = self;
         let from = link.head.0.saturating_add(1);
-        runtime.block_on(async {
-            let account = *account;
-            let call = call.clone();
-            link.wait_for(from, |codec, bytes| codec.is_call_by(&account, &call, bytes)).await
-        })
+        runtime.block_on(link.wait_for(from, |codec, bytes| codec.is_call_by(account, call, bytes)))
     }
 
     /// Looks where the chain stands.
@@ -368,28 +364,34 @@ impl Link {
             let nonce: u32 = self.request("system_accountNextIndex", rpc_params![address(&account)]).await?;
             let (head, _) = self.finalized().await?;
             let signed = self.codec.sign(keys, call, nonce.into())?;
-            let losses = self.losses;
-            match self.offer(&signed).await? {
-                Offer::Taken => {}
-                // The first answer was lost with the connection: the transaction may be what it now stumbles over.
-                _ if self.losses != losses => {}
-                Offer::NonceUsed => {
-                    sleep(SHORTEST_PAUSE).await;
-                    continue;
-                }
-                Offer::Refused(refusal) => return Err(refusal.into()),
-            }
-            match self.wait_for_own(head.saturating_add(1), &account, nonce, &signed).await {
+            match self.send(head.saturating_add(1), &account, nonce, &signed).await {
                 Ok(Some(outcome)) => return Ok(outcome),
-                Ok(None) => {}
-                Err(ChainError::Node(error)) => {
-                    let (hash, reason) = (hex_text(&blake2_256(&signed)), error.to_string());
-                    return Err(ChainError::Outstanding { hash, reason });
-                }
+                Ok(None) => sleep(SHORTEST_PAUSE).await,
+                // From the first byte on, a node that fails may have the transaction.
+                Err(ChainError::Node(error)) => return Err(outstanding(&signed, error.to_string())),
                 Err(refused) => return Err(refused),
             }
         }
         Err(Refusal::Displaced.into())
+    }
+
+    /// Offers a transaction and waits until it is final, from block `next` on. `None` if its nonce is another's.
+    async fn send(
+        &mut self,
+        next: u64,
+        account: &AccountId,
+        nonce: u32,
+        signed: &[u8],
+    ) -> Result<Option<Outcome>, ChainError> {
+        let losses = self.losses;
+        match self.offer(signed).await? {
+            Offer::Taken => {}
+            // The first answer was lost with the connection: the transaction may be what it now stumbles over.
+            _ if self.losses != losses => {}
+            Offer::NonceUsed => return Ok(None),
+            Offer::Refused(refusal) => return Err(refusal.into()),
+        }
+        self.wait_for_own(next, account, nonce, signed).await
     }
 
     async fn offer(&mut self, signed: &[u8]) -> Result<Offer, NodeError> {
@@ -431,7 +433,7 @@ impl Link {
                 }
                 if start.elapsed() > STUCK {
                     let reason = format!("it is in no final block after {} s", STUCK.as_secs());
-                    return Err(ChainError::Outstanding { hash: hex_text(&blake2_256(signed)), reason });
+                    return Err(outstanding(signed, reason));
                 }
                 offered = Instant::now();
             }
@@ -530,6 +532,10 @@ fn words(error: &dyn std::error::Error) -> String {
     // Layers that only repeat themselves are no news.
     let words = cause.to_string();
     words.rsplit("client error: ").next().unwrap_or_default().to_owned()
+}
+
+fn outstanding(signed: &[u8], reason: String) -> ChainError {
+    ChainError::Outstanding { hash: hex_text(&blake2_256(signed)), reason }
 }
 
 fn hex_text(bytes: &[u8]) -> String {
