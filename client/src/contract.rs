@@ -2,6 +2,7 @@
 
 use crate::{
     chain::{Chain, ChainError, ContractCall, Instantiation, RawEvent, Receipt},
+    engine::step::Submission,
     keys::{address, Keys, Native},
 };
 use codec::{Decode, DecodeAll, Encode};
@@ -86,6 +87,14 @@ pub enum Event {
     MpcEntered(event::MpcEntered),
     MpcUpdated(event::MpcUpdated),
     MpcClosed(event::MpcClosed),
+    TpcToppedUp(event::TpcToppedUp),
+    TpcWithdrawn(event::TpcWithdrawn),
+    TpcDivided(event::TpcDivided),
+    TpcDisputed(event::TpcDisputed),
+    TpcSettled(event::TpcSettled),
+    MpcLeft(event::MpcLeft),
+    MpcDisputed(event::MpcDisputed),
+    MpcSettled(event::MpcSettled),
 }
 
 /// Why a call of the contract did not happen.
@@ -139,7 +148,7 @@ impl From<ChainError> for OpenError {
 /// A call that is in a block.
 #[derive(Clone, Debug)]
 pub struct Called<T> {
-    /// The contract's answer.
+    /// The contract's answer in the trial before; what depends on the block's clock is only in the events as it came out.
     pub answer: T,
     /// What the chain says.
     pub receipt: Receipt,
@@ -220,6 +229,45 @@ impl Contract {
         Ok(Called { answer, receipt, events })
     }
 
+    /// Calls the contract with what a party or a watcher has decided to bring.
+    ///
+    /// # Errors
+    /// As [`Contract::call`].
+    pub fn submit(
+        &self,
+        chain: &mut impl Chain,
+        keys: &Keys,
+        submission: &Submission,
+    ) -> Result<Called<()>, CallError> {
+        macro_rules! call {
+            ($($variant:ident),*) => {
+                match submission {
+                    $(Submission::$variant(message) => {
+                        let Called { receipt, events, .. } = self.call(chain, keys, 0, message)?;
+                        Ok(Called { answer: (), receipt, events })
+                    })*
+                }
+            };
+        }
+        call!(
+            CreateTpc,
+            UpdateTpc,
+            CloseTpc,
+            TopUpTpc,
+            WithdrawTpc,
+            SplitTpc,
+            DisputeTpc,
+            SettleTpc,
+            CreateMpc,
+            UpdateMpc,
+            CloseMpc,
+            JoinMpc,
+            LeaveMpc,
+            DisputeMpc,
+            SettleMpc
+        )
+    }
+
     /// Reads an event, if it is one of this contract.
     pub fn event(&self, raw: &RawEvent) -> Option<Event> {
         if raw.contract != self.account {
@@ -233,7 +281,25 @@ impl Contract {
                 }
             };
         }
-        decode!(Deposited, Withdrawn, TpcCreated, TpcUpdated, TpcClosed, MpcCreated, MpcEntered, MpcUpdated, MpcClosed)
+        decode!(
+            Deposited,
+            Withdrawn,
+            TpcCreated,
+            TpcUpdated,
+            TpcClosed,
+            TpcToppedUp,
+            TpcWithdrawn,
+            TpcDivided,
+            TpcDisputed,
+            TpcSettled,
+            MpcCreated,
+            MpcEntered,
+            MpcUpdated,
+            MpcLeft,
+            MpcClosed,
+            MpcDisputed,
+            MpcSettled
+        )
     }
 }
 

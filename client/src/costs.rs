@@ -9,9 +9,13 @@ use crate::{
 use codec::Decode;
 use devchain::{prices, Devchain};
 use protocol::{
-    abi::{CloseMpc, CloseTpc, CreateMpc, CreateTpc, Deposit, GetDomain, Message, UpdateMpc, UpdateTpc, Withdraw},
-    AccountId, Action, Balance, Domain, Entry, Error, MpcClose, MpcCreation, MpcId, MpcUpdate, PartySignature,
-    Signature, Timestamp, TpcClose, TpcCreation, TpcId,
+    abi::{
+        CloseMpc, CloseTpc, CreateMpc, CreateTpc, Deposit, DisputeMpc, DisputeTpc, GetDomain, GetMpc, GetTpc, JoinMpc,
+        LeaveMpc, Message, SettleMpc, SettleTpc, SplitTpc, TopUpTpc, UpdateMpc, UpdateTpc, Withdraw, WithdrawTpc,
+    },
+    state::MIN_WINDOW,
+    AccountId, Action, Balance, Domain, Entry, Error, MpcClose, MpcCreation, MpcId, MpcJoin, MpcLeave, MpcUpdate,
+    PartySignature, Signature, Timestamp, TpcClose, TpcCreation, TpcId, TpcSplit, TpcTopUp, TpcWithdrawal,
 };
 use std::fmt::Write;
 
@@ -21,9 +25,13 @@ pub const SIZES: [usize; 6] = [2, 3, 10, 50, 100, 256];
 /// Encoded sizes in the contract's storage, in bytes.
 const LEDGER: u32 = 16;
 const NONCE: u32 = 8;
-const TPC_ALONE: u32 = 109;
-const TPC_BUSY: u32 = 141;
-const MPC: u32 = 4;
+const TPC_ALONE: u32 = 119;
+const TPC_BUSY: u32 = 151;
+/// A part of a split channel.
+const TPC_PART: u32 = 124;
+const TPC_DISPUTED: u32 = 127;
+const MPC: u32 = 13;
+const MPC_DISPUTED: u32 = 21;
 /// A signature is over a 32-byte payload.
 const PAYLOAD: u32 = 32;
 
@@ -135,6 +143,12 @@ impl<C: Chain> Bench<C> {
         Ok(self.chain.time()?.saturating_add(1_000_000_000))
     }
 
+    /// Waits until a deadline has passed; //Alice pays for the blocks.
+    fn wait_until(&mut self, deadline: Option<Timestamp>) -> Result<(), ChainError> {
+        let alice = Keys::from_suri("//Alice").expect("a derivation path is a valid seed; qed");
+        deadline.map_or(Ok(()), |deadline| self.chain.wait_until(&alice, deadline))
+    }
+
     /// The agreement of the users at `a` < `b` to open a channel with `balances`.
     ///
     /// # Errors
@@ -146,7 +160,7 @@ impl<C: Chain> Bench<C> {
         balances: [Balance; 2],
     ) -> Result<CreateTpc, ChainError> {
         let parties: [AccountId; 2] = [self.users[a].account(), self.users[b].account()];
-        let creation = TpcCreation { parties, nonce, balances, valid_until: self.later()? };
+        let creation = TpcCreation { parties, nonce, balances, window: MIN_WINDOW, valid_until: self.later()? };
         let signatures = [a, b].map(|index| self.sign(index, Action::CreateTpc(&creation)));
         Ok(CreateTpc { creation, signatures })
     }
@@ -178,7 +192,7 @@ impl<C: Chain> Bench<C> {
     /// If the contract refuses.
     pub fn braid(&mut self, entries: &[Entry]) -> Result<Called<MpcId>, CallError> {
         let entries = entries.iter().map(|entry| Entry { epoch: entry.epoch + 1, version: 0, ..*entry }).collect();
-        let creation = MpcCreation { entries, valid_until: self.later()? };
+        let creation = MpcCreation { entries, window: MIN_WINDOW, valid_until: self.later()? };
         let signatures = self.sign_all(0..self.users.len(), Action::CreateMpc(&creation));
         self.call(0, 0, &CreateMpc { creation, signatures })
     }
@@ -202,14 +216,25 @@ pub fn measure<C: Chain>(
     sizes: &[usize],
     mut bench: impl FnMut(usize) -> Result<Bench<C>, CallError>,
 ) -> Result<Vec<Row>, CallError> {
-    let mut rows = measure_tpc(&mut bench(2)?)?;
+    let mut pair = bench(2)?;
+    let (mut rows, disputed) = measure_tpc(&mut pair)?;
+    let mut groups = vec![];
     for parties in sizes {
-        rows.extend(measure_mpc(&mut bench(*parties)?)?);
+        let mut bench = bench(*parties)?;
+        let (rows, mpc) = measure_mpc(&mut bench)?;
+        groups.push((bench, rows, mpc));
+    }
+    // All disputes are over at about the same time, so that a chain whose clock is real is waited for once.
+    rows.push(settle_tpc(&mut pair, disputed)?);
+    for (mut bench, of_group, mpc) in groups {
+        rows.extend(of_group);
+        rows.push(settle_mpc(&mut bench, mpc)?);
     }
     Ok(rows)
 }
 
-fn measure_tpc(bench: &mut Bench<impl Chain>) -> Result<Vec<Row>, CallError> {
+/// The rows of a channel, and the channel that they leave in a dispute.
+fn measure_tpc(bench: &mut Bench<impl Chain>) -> Result<(Vec<Row>, TpcId), CallError> {
     let (entries, receipts) = bench.open(&[[0, 1]])?;
     let verify = 2 * verify();
     let mut rows = vec![
@@ -234,10 +259,59 @@ fn measure_tpc(bench: &mut Bench<impl Chain>) -> Result<Vec<Row>, CallError> {
     let withdrawn = bench.call(0, 0, &Withdraw { amount: 2 * UNIT })?;
     let floor = get(LEDGER) + clear(LEDGER) + prices::transfer().ref_time;
     rows.push(row("withdraw", 2, 0, withdrawn.receipt, floor));
-    Ok(rows)
+
+    for user in [0, 1] {
+        bench.call(user, 3 * UNIT, &Deposit {})?;
+    }
+    let create = bench.creation([0, 1], 1, [UNIT, UNIT])?;
+    let tpc = bench.call(0, 0, &create)?.answer;
+    let valid_until = bench.later()?;
+    let snapshot = Entry { tpc, epoch: 1, version: 0, balances: [2 * UNIT, UNIT] };
+    let top_up = TpcTopUp { snapshot, added: [UNIT, 0], valid_until };
+    let signatures = [0, 1].map(|index| bench.sign(index, Action::TopUpTpc(&top_up)));
+    let topped_up = bench.call(0, 0, &TopUpTpc { top_up, signatures })?;
+    let moved = verify + get(TPC_ALONE) + set(TPC_ALONE, TPC_ALONE);
+    rows.push(row("top_up_tpc", 2, 1, topped_up.receipt, moved + get(LEDGER) + set(LEDGER, LEDGER)));
+
+    let snapshot = Entry { epoch: 2, balances: [UNIT, UNIT], ..snapshot };
+    let withdrawal = TpcWithdrawal { snapshot, amounts: [UNIT, 0], valid_until };
+    let signatures = [0, 1].map(|index| bench.sign(index, Action::WithdrawTpc(&withdrawal)));
+    let withdrawn = bench.call(0, 0, &WithdrawTpc { withdrawal, signatures })?;
+    rows.push(row("withdraw_tpc", 2, 1, withdrawn.receipt, moved + prices::transfer().ref_time));
+
+    let half = [UNIT / 2, UNIT / 2];
+    let divide = |bench: &mut Bench<_>, epoch, parts| {
+        let split = TpcSplit { tpc, epoch, parts };
+        let signatures = [0, 1].map(|index| bench.sign(index, Action::SplitTpc(&split)));
+        bench.call(0, 0, &SplitTpc { split, signatures })
+    };
+    let divided = divide(bench, 3, vec![half, half])?;
+    let floor = verify + get(TPC_ALONE) + set(TPC_PART, TPC_ALONE) + set(TPC_PART, 0);
+    rows.push(row("split_tpc", 2, 2, divided.receipt, floor));
+    divide(bench, 4, vec![[UNIT, UNIT]])?;
+
+    let disputed = bench.call(0, 0, &DisputeTpc { id: tpc })?;
+    rows.push(row("dispute_tpc", 2, 1, disputed.receipt, get(TPC_ALONE) + set(TPC_DISPUTED, TPC_ALONE)));
+    Ok((rows, tpc))
 }
 
-fn measure_mpc(bench: &mut Bench<impl Chain>) -> Result<Vec<Row>, CallError> {
+fn settle_tpc(bench: &mut Bench<impl Chain>, id: TpcId) -> Result<Row, CallError> {
+    let tpc = bench.contract.query(&mut bench.chain, &GetTpc { id })?;
+    bench.wait_until(tpc.and_then(|tpc| tpc.deadline))?;
+    let settled = bench.call(0, 0, &SettleTpc { id })?;
+    let floor = get(TPC_DISPUTED) + clear(TPC_DISPUTED) + 2 * prices::transfer().ref_time;
+    Ok(row("settle_tpc", 2, 1, settled.receipt, floor))
+}
+
+fn settle_mpc(bench: &mut Bench<impl Chain>, id: MpcId) -> Result<Row, CallError> {
+    let mpc = bench.contract.query(&mut bench.chain, &GetMpc { id })?;
+    bench.wait_until(mpc.and_then(|mpc| mpc.deadline))?;
+    let settled = bench.call(0, 0, &SettleMpc { id })?;
+    Ok(row("settle_mpc", bench.users.len(), 0, settled.receipt, get(MPC_DISPUTED) + clear(MPC_DISPUTED)))
+}
+
+/// The rows of a group, and the group that they leave in a dispute.
+fn measure_mpc(bench: &mut Bench<impl Chain>) -> Result<(Vec<Row>, MpcId), CallError> {
     let parties = bench.users.len();
     let pairs = ring(parties);
     let (entries, _) = bench.open(&pairs)?;
@@ -252,26 +326,52 @@ fn measure_mpc(bench: &mut Bench<impl Chain>) -> Result<Vec<Row>, CallError> {
     let entries: Vec<_> = entries.iter().map(|entry| Entry { epoch: 1, version: 1, ..*entry }).collect();
     let update = MpcUpdate { mpc, entries };
     let signatures = bench.sign_all(0..parties, Action::UpdateMpc(&update));
-    let updated = bench.call(0, 0, &UpdateMpc { update: update.clone(), signatures })?;
+    let updated = bench.call(0, 0, &UpdateMpc { update: update.clone(), signatures, gone: vec![] })?;
     let floor = all + get(MPC) + each(get(TPC_BUSY) + set(TPC_BUSY, TPC_BUSY));
     rows.push(row("update_mpc", parties, channels, updated.receipt, floor));
 
     let entry = Entry { version: 2, ..update.entries[0] };
     let one = MpcUpdate { mpc, entries: vec![entry] };
-    let owns = |pair: &&[usize; 2]| TpcId::of(&Native, &pair.map(|index| bench.users[index].account()), 0) == entry.tpc;
-    let owners = pairs.iter().find(owns).copied().unwrap_or_default();
+    let id = |pair: &[usize; 2]| TpcId::of(&Native, &pair.map(|index| bench.users[index].account()), 0);
+    let owners = pairs.iter().find(|pair| id(pair) == entry.tpc).copied().unwrap_or_default();
+    let beside = pairs.iter().find(|pair| id(pair) != entry.tpc && pair.iter().any(|user| owners.contains(user)));
+    let beside = beside.map(id);
     let signatures = bench.sign_all(owners, Action::UpdateMpc(&one));
-    let updated = bench.call(0, 0, &UpdateMpc { update: one, signatures })?;
+    let updated = bench.call(0, 0, &UpdateMpc { update: one, signatures, gone: vec![] })?;
     let floor = 2 * verify() + get(MPC) + get(TPC_BUSY) + set(TPC_BUSY, TPC_BUSY);
     rows.push(row("update_mpc", parties, 1, updated.receipt, floor));
 
-    let last = update.entries.iter().map(|entry| Entry { version: entry.version + 2, ..*entry }).collect();
-    let close = MpcClose { mpc, entries: last, valid_until: bench.later()? };
+    let mut last: Vec<_> = update.entries.iter().map(|entry| Entry { version: entry.version + 2, ..*entry }).collect();
+    // Where there is another channel that stays, and through which it comes back.
+    if let Some(member) = beside {
+        let leave = MpcLeave { mpc, entries: vec![entry], valid_until: bench.later()? };
+        let signatures = bench.sign_all(owners, Action::LeaveMpc(&leave));
+        let left = bench.call(0, 0, &LeaveMpc { leave, signatures })?;
+        let counted = get(MPC) + set(MPC, MPC);
+        let floor = 2 * verify() + counted + get(TPC_BUSY) + set(TPC_ALONE, TPC_BUSY);
+        rows.push(row("leave_mpc", parties, 1, left.receipt, floor));
+
+        let entries = vec![Entry { epoch: 2, version: 0, ..entry }];
+        last[0] = Entry { version: 1, ..entries[0] };
+        let join = MpcJoin { mpc, member, entries, valid_until: bench.later()? };
+        let signatures = bench.sign_all(owners, Action::JoinMpc(&join));
+        let joined = bench.call(0, 0, &JoinMpc { join, signatures })?;
+        let floor = 2 * verify() + counted + get(TPC_BUSY) + get(TPC_ALONE) + set(TPC_BUSY, TPC_ALONE);
+        rows.push(row("join_mpc", parties, 1, joined.receipt, floor));
+    }
+
+    let close = MpcClose { mpc, entries: last.clone(), valid_until: bench.later()? };
     let signatures = bench.sign_all(0..parties, Action::CloseMpc(&close));
     let closed = bench.call(0, 0, &CloseMpc { close, signatures })?;
     let floor = all + get(MPC) + clear(MPC) + each(get(TPC_BUSY) + set(TPC_BUSY, TPC_BUSY));
     rows.push(row("close_mpc", parties, channels, closed.receipt, floor));
-    Ok(rows)
+
+    let mpc = bench.braid(&last)?.answer;
+    let dispute = DisputeMpc { id: mpc, member: entry.tpc, exits: vec![] };
+    let disputed = bench.call(owners[0], 0, &dispute)?;
+    let floor = get(MPC) + get(TPC_BUSY) + set(MPC_DISPUTED, MPC);
+    rows.push(row("dispute_mpc", parties, 0, disputed.receipt, floor));
+    Ok((rows, mpc))
 }
 
 fn row(message: &'static str, parties: usize, channels: usize, receipt: Receipt, host_functions: u64) -> Row {

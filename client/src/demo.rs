@@ -6,22 +6,23 @@ use crate::{
 };
 use anyhow::{ensure, Context, Result};
 use braid::{
-    chain::{by_hand::ByHand, node::NodeChain, Chain, ChainError, UNIT},
+    chain::{by_hand::ByHand, node::NodeChain, Chain, ChainError, Receipt, EXISTENTIAL_DEPOSIT, UNIT},
     contract::{Bundle, Contract},
     engine::{
-        message::{Owners, Payment, Scope},
-        party::Command,
+        message::{Payment, Scope},
+        party::{Channel, Command},
         step::{Notice, Peer},
     },
     keys::{address, Keys},
     local::Local,
     planning::Transfer,
+    watcher::MpcEvidence,
 };
 use devchain::Devchain;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use protocol::{
-    abi::{Deposit, Withdraw},
-    Balance, MpcId,
+    abi::{Deposit, DisputeMpc, Withdraw},
+    Balance, MpcId, TpcId,
 };
 use std::collections::BTreeMap;
 
@@ -47,6 +48,16 @@ pub struct Options {
     /// Decides who wins.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// This player, counted from 1, vanishes after the last round: the others get their funds back without it.
+    #[arg(long, value_name = "N", conflicts_with = "cheat", value_parser = clap::value_parser!(u32).range(1..=24))]
+    absent: Option<u32>,
+    /// After the last round the last player publishes the state of the first round, while the others are offline: their
+    /// watchers answer.
+    #[arg(long)]
+    cheat: bool,
+    /// How long a dispute may be answered, in seconds of block time. On a node you wait for it.
+    #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(10..=2_592_000))]
+    window: u64,
     /// Play on the contracts node at this address instead of a chain in this process.
     #[arg(long, value_name = "URL")]
     node: Option<String>,
@@ -64,6 +75,8 @@ pub struct Options {
 /// Plays and prints.
 pub fn run(options: &Options) -> Result<()> {
     let bundle = Bundle::built_in()?;
+    let last = options.absent.unwrap_or(1);
+    ensure!(last <= options.players, "there is no player {last}: name one of the {} players", options.players);
     let players = players(options.players)?;
     let report = match &options.node {
         None => play(options, Devchain::new(), &bundle, &players)?,
@@ -138,6 +151,9 @@ struct Game<'a, C> {
     steps: ProgressBar,
     stages: Vec<Stage>,
     calls: Vec<Call>,
+    /// What each player has paid for fees and deposits, in planck.
+    paid: Vec<i128>,
+    window: u64,
     /// Messages and signatures before the stage that is under way.
     counted: (u64, u64),
 }
@@ -168,7 +184,11 @@ fn play<C: Chain>(options: &Options, mut chain: C, bundle: &Bundle, players: &[P
     let keys = players.iter().map(|player| player.keys.clone()).collect();
     let world = Local::new(chain, contract, keys, in_channels)?;
     let calls = vec![Call::new("new", &deployed)];
-    let mut game = Game { world, players, steps, stages: vec![], calls, counted: (0, 0) };
+    let mut paid = vec![0; n];
+    // A new contract's account gets the existential deposit from whoever makes it.
+    paid[0] = cost(&deployed) + EXISTENTIAL_DEPOSIT as i128;
+    let window = options.window * 1_000;
+    let mut game = Game { world, players, steps, stages: vec![], calls, paid, window, counted: (0, 0) };
 
     game.steps.set_message("depositing");
     for user in 0..n {
@@ -178,7 +198,7 @@ fn play<C: Chain>(options: &Options, mut chain: C, bundle: &Bundle, players: &[P
     game.steps.set_message("opening two-party channels");
     for (a, b) in &pairs {
         let (valid_until, peer) = (game.later()?, players[*b].keys.account());
-        game.act(*a, Command::OpenTpc { peer, nonce: 0, own: stake, theirs: stake, valid_until })?;
+        game.act(*a, Command::OpenTpc { peer, nonce: 0, own: stake, theirs: stake, window: game.window, valid_until })?;
     }
     let n64 = n as u64;
     game.stage("TPC create", channels, channels, ("2", 2));
@@ -189,35 +209,52 @@ fn play<C: Chain>(options: &Options, mut chain: C, bundle: &Bundle, players: &[P
     let mut wins = vec![0_u32; n];
     let half = options.rounds.div_ceil(2);
     let update = ("5n+1", 5 * n64 + 1);
+    let mut first_round = None;
     for round in 1..=options.rounds {
         game.steps.set_message("playing");
         let winner = dice.usize(..n);
         wins[winner] += 1;
         // The round before the checkpoint names every channel, so that one call puts the whole group on chain.
         game.round(mpc, winner, if round == half { Scope::All } else { Scope::Touched })?;
-        if round == half {
+        if round == 1 {
+            first_round =
+                game.world.party(n - 1)?.evidence().mpcs.remove(&mpc).and_then(|updates| updates.into_iter().next());
+        }
+        // A cheat has no use for a state that is older than what is on chain.
+        if round == half && !options.cheat {
             game.stage("MPC off-chain update", u64::from(round), 0, update);
             game.act(0, Command::Checkpoint(mpc))?;
             game.stage("MPC on-chain update", 1, 1, ("0", 0));
         }
     }
-    if options.rounds > half {
-        game.stage("MPC off-chain update", u64::from(options.rounds - half), 0, update);
+    let since = if options.cheat { options.rounds } else { options.rounds - half };
+    if since > 0 {
+        game.stage("MPC off-chain update", u64::from(since), 0, update);
     }
 
-    game.steps.set_message("closing");
-    let valid_until = game.later()?;
-    game.act(0, Command::CloseMpc { mpc, valid_until })?;
-    game.stage("MPC close", 1, 1, ("3n-1", 3 * n64 - 1));
-    for user in 0..n {
+    let absent = options.absent.map(|player| player as usize - 1);
+    if let Some(absent) = absent {
+        game.vanish(mpc, absent)?;
+    } else if options.cheat {
+        game.cheat(mpc, first_round.context("there was no round to cheat with")?)?;
+    } else {
+        game.steps.set_message("closing");
+        let valid_until = game.later()?;
+        game.act(0, Command::CloseMpc { mpc, valid_until })?;
+        game.stage("MPC close", 1, 1, ("3n-1", 3 * n64 - 1));
+    }
+    let mut closed = 0;
+    for user in (0..n).filter(|user| Some(*user) != absent) {
         let own: Vec<_> = game.world.party(user)?.channels().keys().copied().collect();
         for tpc in own {
             let valid_until = game.later()?;
             game.act(user, Command::CloseTpc { tpc, valid_until })?;
+            closed += 1;
         }
     }
-    game.stage("TPC close", channels, channels, ("2", 2));
+    game.stage("TPC close", closed, closed, ("2", 2));
     for user in 0..n {
+        // What the absent player put aside stays in the ledger for it; here it comes back to take it.
         game.world.call(user, 0, &Withdraw { amount: ASIDE })?;
         game.steps.inc(1);
     }
@@ -232,7 +269,28 @@ fn play<C: Chain>(options: &Options, mut chain: C, bundle: &Bundle, players: &[P
             let fees_and_deposits = before as i128 + won - after as i128;
             Player { name: player.name.clone(), before, in_channels, rounds_won: wins, won, fees_and_deposits, after }
         });
-    Ok(Report { players: rows.collect(), stages: game.stages, calls: game.calls })
+    let players: Vec<_> = rows.collect();
+    for (player, paid) in players.iter().zip(&game.paid) {
+        let name = &player.name;
+        ensure!(player.fees_and_deposits == *paid, "{name} is not where the game left it: {player:?}, paid {paid}");
+    }
+    let name = |user: usize| game.players[user].name.clone();
+    let ending = match absent {
+        Some(absent) => {
+            Some(format!("{} vanished after the last round; the others got their funds out without it", name(absent)))
+        }
+        None if options.cheat => Some(format!(
+            "{} published the state of round 1 when the others were offline; their watchers answered",
+            name(n - 1)
+        )),
+        None => None,
+    };
+    Ok(Report { ending, players, stages: game.stages, calls: game.calls })
+}
+
+/// What a call took from who made it, in planck.
+fn cost(receipt: &Receipt) -> i128 {
+    receipt.fee as i128 + receipt.storage_deposit
 }
 
 impl<C: Chain> Game<'_, C> {
@@ -259,10 +317,13 @@ impl<C: Chain> Game<'_, C> {
         let mut members = BTreeMap::new();
         for user in 0..self.players.len() {
             for (tpc, channel) in self.world.party(user)?.channels() {
-                members.insert(*tpc, (Owners { parties: channel.parties, nonce: 0 }, channel.latest));
+                members.insert(*tpc, (channel.owners, channel.latest));
             }
         }
-        self.act(0, Command::CreateMpc { channels: members.into_values().collect(), valid_until })?;
+        self.act(
+            0,
+            Command::CreateMpc { channels: members.into_values().collect(), window: self.window, valid_until },
+        )?;
         self.world.party(0)?.groups().next().context("the multi-party channel was not created")
     }
 
@@ -283,15 +344,90 @@ impl<C: Chain> Game<'_, C> {
 
     /// Ends a stage: what it took, beside the paper's formula for one time.
     fn stage(&mut self, stage: &'static str, times: u64, on_chain: u64, (formula, by_formula): (&'static str, u64)) {
+        self.push_stage(stage, times, on_chain, Some((formula, times * by_formula)));
+    }
+
+    fn push_stage(&mut self, stage: &'static str, times: u64, on_chain: u64, formula: Option<(&'static str, u64)>) {
         let counted = (self.world.messages(), self.world.signatures());
         let (messages, signatures) = (counted.0 - self.counted.0, counted.1 - self.counted.1);
         self.counted = counted;
         self.take_calls();
-        let messages_by_formula = times * by_formula;
+        let (formula, messages_by_formula) = formula.unzip();
         self.stages.push(Stage { stage, times, on_chain, messages, formula, messages_by_formula, signatures });
     }
 
-    fn take_calls(&mut self) {
-        self.calls.extend(self.world.take_calls().iter().map(|made| Call::new(made.message, &made.receipt)));
+    /// A player answers nothing any more, and nobody watches for it. The others dissolve the group and take their
+    /// channels with that player out, each by its own owner.
+    fn vanish(&mut self, mpc: MpcId, absent: usize) -> Result<()> {
+        self.world.set_absent(absent, true)?;
+        self.world.set_watched(absent, false)?;
+        let gone = self.players[absent].keys.account();
+        let present = usize::from(absent == 0);
+        let exits = self.channels(present, |channel| channel.owners.parties.contains(&gone))?;
+        self.steps.set_message("disputing the group of the absent player");
+        self.act(present, Command::DisputeMpc { mpc, exits })?;
+        self.wait()?;
+        self.dispute_stage("MPC dispute");
+        let mut disputed = 0;
+        for user in (0..self.players.len()).filter(|user| *user != absent) {
+            for tpc in self.channels(user, |channel| channel.owners.parties.contains(&gone))? {
+                self.act(user, Command::DisputeTpc(tpc))?;
+                disputed += 1;
+            }
+        }
+        if disputed > 0 {
+            self.wait()?;
+            self.dispute_stage("TPC dispute");
+        }
+        Ok(())
+    }
+
+    /// The last player publishes an old state and disputes the group for all its channels, when all others are offline.
+    fn cheat(&mut self, mpc: MpcId, old: MpcEvidence) -> Result<()> {
+        let cheat = self.players.len() - 1;
+        self.steps.set_message("an old state is published");
+        for user in 0..cheat {
+            self.world.set_absent(user, true)?;
+        }
+        self.world.set_watched(cheat, false)?;
+        let exits = self.channels(cheat, |_| true)?;
+        let member = *exits.first().context("the cheat has a channel")?;
+        self.world.call(cheat, 0, &old.message(|_| false))?;
+        self.world.call(cheat, 0, &DisputeMpc { id: mpc, member, exits })?;
+        self.wait()?;
+        for user in 0..cheat {
+            self.world.set_absent(user, false)?;
+        }
+        self.dispute_stage("MPC dispute");
+        Ok(())
+    }
+
+    fn channels(&self, user: usize, wanted: impl Fn(&Channel) -> bool) -> Result<Vec<TpcId>> {
+        let channels = self.world.party(user)?.channels().iter();
+        Ok(channels.filter(|(_, channel)| wanted(channel)).map(|(tpc, _)| *tpc).collect())
+    }
+
+    /// Waits until every dispute that is running is over. The watchers settle.
+    fn wait(&mut self) -> Result<()> {
+        self.steps.set_message("waiting for the deadline");
+        // Nobody who plays, so that no player pays for a block that only moves the clock.
+        let payer = Keys::from_suri("//Alice//stash")?;
+        let deadline = self.world.chain.time()? + self.window;
+        self.world.wait_until(&payer, deadline)?;
+        Ok(())
+    }
+
+    fn dispute_stage(&mut self, stage: &'static str) {
+        let on_chain = self.take_calls();
+        self.push_stage(stage, 1, on_chain, None);
+    }
+
+    fn take_calls(&mut self) -> u64 {
+        let calls = self.world.take_calls();
+        for made in &calls {
+            self.paid[made.user] += cost(&made.receipt);
+            self.calls.push(Call::new(made.message, &made.receipt));
+        }
+        calls.len() as u64
     }
 }

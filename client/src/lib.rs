@@ -5,6 +5,8 @@
 //! - [`contract`], typed calls of Braid's contract
 //! - [`planning`], which channels carry a payment
 //! - [`engine`], what parties and their coordinator say to each other; no I/O
+//! - [`watch`], a watcher at work on a chain
+//! - [`watcher`], what answers disputes while a user sleeps
 //! - [`local`], parties, coordinator and chain in one process
 //! - [`scon`], calls as text for cargo-contract
 //! - [`costs`], what the contract's messages cost
@@ -18,3 +20,5 @@ pub mod keys;
 pub mod local;
 pub mod planning;
 pub mod scon;
+pub mod watch;
+pub mod watcher;

@@ -10,6 +10,7 @@ use crate::{
         step::{Effect, MemoryStore, Notice, Peer, Submission},
     },
     keys::Keys,
+    watcher::Watcher,
 };
 use codec::Decode;
 use protocol::{
@@ -41,6 +42,8 @@ pub enum LocalError {
 /// An on-chain call that was made.
 #[derive(Clone, Debug)]
 pub struct CallRecord {
+    /// Who made it, and paid for it.
+    pub user: usize,
     /// The contract's message.
     pub message: &'static str,
     /// What the chain says.
@@ -51,6 +54,9 @@ struct User {
     keys: Keys,
     party: Party,
     store: MemoryStore,
+    watcher: Watcher,
+    /// Whether the watcher is awake.
+    watched: bool,
 }
 
 /// The world.
@@ -81,8 +87,13 @@ impl<C: Chain> Local<C> {
     pub fn new(mut chain: C, contract: Contract, users: Vec<Keys>, spend: Balance) -> Result<Self, LocalError> {
         let domain = contract.query(&mut chain, &GetDomain {})?;
         let indices = users.iter().enumerate().map(|(index, keys)| (keys.account(), index)).collect();
-        let user =
-            |keys: Keys| User { party: Party::new(keys.account(), domain, spend), keys, store: MemoryStore::default() };
+        let user = |keys: Keys| User {
+            party: Party::new(keys.account(), domain, spend),
+            keys,
+            store: MemoryStore::default(),
+            watcher: Watcher::default(),
+            watched: true,
+        };
         Ok(Self {
             now: chain.time()?,
             chain,
@@ -132,7 +143,7 @@ impl<C: Chain> Local<C> {
         std::mem::take(&mut self.calls)
     }
 
-    /// Makes a user answer nothing from now on, or again.
+    /// Makes a user answer nothing from now on, or again. What it left with its watcher still counts.
     ///
     /// # Errors
     /// [`LocalError::UnknownUser`].
@@ -144,6 +155,29 @@ impl<C: Chain> Local<C> {
             self.absent.remove(&account);
         }
         Ok(())
+    }
+
+    /// Wakes a user's watcher, or sends it to sleep. All are awake at first.
+    ///
+    /// # Errors
+    /// [`LocalError::UnknownUser`].
+    pub fn set_watched(&mut self, user: usize, watched: bool) -> Result<(), LocalError> {
+        self.users.get_mut(user).ok_or(LocalError::UnknownUser(user))?.watched = watched;
+        Ok(())
+    }
+
+    /// Lets the chain's clock pass `time`, and everybody do what is due then. `payer` pays for blocks that have to be made.
+    ///
+    /// # Errors
+    /// If a call of the contract fails.
+    pub fn wait_until(&mut self, payer: &Keys, time: Timestamp) -> Result<Vec<(Peer, Notice)>, LocalError> {
+        self.chain.wait_until(payer, time)?;
+        self.now = self.chain.time()?;
+        for user in 0..self.users.len() {
+            self.step(user, party::Input::Clock)?;
+        }
+        self.watch(None)?;
+        self.run()
     }
 
     /// Stops a user's process and starts it from what its store holds.
@@ -219,9 +253,7 @@ impl<C: Chain> Local<C> {
     ) -> Result<T, LocalError> {
         let keys = self.users.get(user).ok_or(LocalError::UnknownUser(user))?.keys.clone();
         let Called { answer, receipt, events } = self.contract.call(&mut self.chain, &keys, value, message)?;
-        self.now = self.chain.time()?;
-        self.calls.push(CallRecord { message: M::NAME, receipt });
-        events.into_iter().try_for_each(|event| self.broadcast(event))?;
+        self.called(user, M::NAME, receipt, events)?;
         Ok(answer)
     }
 
@@ -229,7 +261,8 @@ impl<C: Chain> Local<C> {
         for user in 0..self.users.len() {
             self.step(user, party::Input::Chain(event.clone()))?;
         }
-        self.step_coordinator(coordinator::Input::Chain(event))
+        self.step_coordinator(coordinator::Input::Chain(event.clone()))?;
+        self.watch(Some(&event))
     }
 
     fn step(&mut self, index: usize, input: party::Input) -> Result<(), LocalError> {
@@ -254,7 +287,7 @@ impl<C: Chain> Local<C> {
                     self.messages = self.messages.saturating_add(1);
                     self.wire.push_back((from, to, message.frame()));
                 }
-                (Effect::Submit(submission), Some(user)) => self.submit(user, submission)?,
+                (Effect::Submit(submission), Some(user)) => self.submit(user, &submission)?,
                 (Effect::Submit(_), None) => {}
                 (Effect::Tell(notice), _) => self.notices.push((from, notice)),
             }
@@ -262,14 +295,41 @@ impl<C: Chain> Local<C> {
         Ok(())
     }
 
-    fn submit(&mut self, user: usize, submission: Submission) -> Result<(), LocalError> {
-        match submission {
-            Submission::CreateTpc(message) => self.call(user, 0, &message).map(drop),
-            Submission::UpdateTpc(message) => self.call(user, 0, &message),
-            Submission::CloseTpc(message) => self.call(user, 0, &message),
-            Submission::CreateMpc(message) => self.call(user, 0, &message).map(drop),
-            Submission::UpdateMpc(message) => self.call(user, 0, &message).map(drop),
-            Submission::CloseMpc(message) => self.call(user, 0, &message),
+    fn submit(&mut self, user: usize, submission: &Submission) -> Result<(), LocalError> {
+        let keys = self.users.get(user).ok_or(LocalError::UnknownUser(user))?.keys.clone();
+        let called = self.contract.submit(&mut self.chain, &keys, submission)?;
+        self.called(user, submission.message(), called.receipt, called.events)
+    }
+
+    fn called(
+        &mut self,
+        user: usize,
+        message: &'static str,
+        receipt: Receipt,
+        events: Vec<Event>,
+    ) -> Result<(), LocalError> {
+        self.now = self.chain.time()?;
+        self.calls.push(CallRecord { user, message, receipt });
+        events.into_iter().try_for_each(|event| self.broadcast(event))
+    }
+
+    /// Lets the users' watchers act. One that is refused was late: somebody else has done the same.
+    fn watch(&mut self, event: Option<&Event>) -> Result<(), LocalError> {
+        for index in 0..self.users.len() {
+            let now = self.now;
+            let Some(user) = self.users.get_mut(index).filter(|user| user.watched) else { continue };
+            let evidence = user.party.evidence();
+            if let Some(event) = event {
+                user.watcher.follow(&evidence, event);
+            }
+            let tasks = user.watcher.tasks(&evidence, now);
+            for task in tasks {
+                match self.submit(index, &task.submission) {
+                    Ok(()) | Err(LocalError::Call(CallError::Contract(_))) => {}
+                    Err(error) => return Err(error),
+                }
+            }
         }
+        Ok(())
     }
 }

@@ -3,6 +3,7 @@
 mod account;
 mod demo;
 mod deploy;
+mod guard;
 mod info;
 mod report;
 mod show;
@@ -28,6 +29,12 @@ enum Command {
     Info(info::Options),
     /// Shows what an account holds, on a node and in a deployment.
     Account(account::Options),
+    /// Starts the clock of a channel or a group whose other members do not answer.
+    Dispute(guard::Dispute),
+    /// Finishes a dispute after its deadline.
+    Settle(guard::Settle),
+    /// Answers disputes with a user's newest signed states, and settles what is due. Needs no key of the user.
+    Watch(guard::Options),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +49,9 @@ fn main() -> ExitCode {
         Command::Deploy(options) => deploy::run(&options),
         Command::Info(options) => info::run(&options),
         Command::Account(options) => account::run(&options),
+        Command::Dispute(options) => guard::dispute(&options),
+        Command::Settle(options) => guard::settle(&options),
+        Command::Watch(options) => guard::watch(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

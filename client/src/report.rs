@@ -8,13 +8,16 @@ use serde::Serialize;
 /// Everything.
 #[derive(Serialize)]
 pub struct Report {
+    /// What went wrong in the end, if anything did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ending: Option<String>,
     pub players: Vec<Player>,
     pub stages: Vec<Stage>,
     pub calls: Vec<Call>,
 }
 
 /// A player's balances, in planck.
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 pub struct Player {
     pub name: String,
     pub before: Balance,
@@ -32,8 +35,8 @@ pub struct Stage {
     pub times: u64,
     pub on_chain: u64,
     pub messages: u64,
-    pub formula: &'static str,
-    pub messages_by_formula: u64,
+    pub formula: Option<&'static str>,
+    pub messages_by_formula: Option<u64>,
     pub signatures: u64,
 }
 
@@ -83,7 +86,10 @@ impl Report {
                 stage.times.to_string(),
                 stage.on_chain.to_string(),
                 stage.messages.to_string(),
-                format!("{} x ({}) = {}", stage.times, stage.formula, stage.messages_by_formula),
+                match (stage.formula, stage.messages_by_formula) {
+                    (Some(formula), Some(messages)) => format!("{} x ({formula}) = {messages}", stage.times),
+                    _ => "not in the paper".to_owned(),
+                },
                 stage.signatures.to_string(),
             ]
         });
@@ -100,8 +106,9 @@ impl Report {
         });
         let heads = ["Message", "ref_time (µs)", "proof_size (B)", "Storage deposit (UNIT)", "Fee (UNIT)"];
         let calls = table(&heads, calls);
+        let ending = self.ending.as_ref().map(|ending| format!("{ending}\n")).unwrap_or_default();
         format!(
-            "{n} players, {rounds} rounds: each loser pays the winner 1 UNIT\n\n\
+            "{n} players, {rounds} rounds: each loser pays the winner 1 UNIT\n{ending}\n\
              Balances in UNIT\n{players}\n\n\
              Off-chain messages and signatures, n = {n}\n{stages}\n\n\
              On-chain calls\n{calls}"

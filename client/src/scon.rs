@@ -113,6 +113,7 @@ mod tests {
             parties: [AccountId::from([1; 32]), AccountId::from([2; 32])],
             nonce: 3,
             balances: [u128::MAX, 5],
+            window: 10_000,
             valid_until: 6,
         };
         let create = CreateTpc { creation, signatures: [Signature([8; 64]), Signature([9; 64])] };
@@ -123,7 +124,7 @@ mod tests {
         assert_eq!(
             written.arguments,
             [
-                format!("{{ parties: {parties}, nonce: 3, balances: {balances}, valid_until: 6 }}"),
+                format!("{{ parties: {parties}, nonce: 3, balances: {balances}, window: 10000, valid_until: 6 }}"),
                 format!("[0x{}, 0x{}]", "08".repeat(64), "09".repeat(64)),
             ]
         );

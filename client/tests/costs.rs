@@ -5,9 +5,11 @@ use braid::{
     costs::{measure, ring, table, Bench, Row, SIZES},
     keys::Native,
 };
+use devchain::prices;
 use expect_test::expect_file;
 use protocol::{
     abi::{CreateMpc, Message},
+    state::MIN_WINDOW,
     Action, Entry, MpcCreation, TpcId,
 };
 
@@ -20,8 +22,10 @@ longer these. Measured from executed extrinsics on the embedded chain; groups ar
 
 The **floor** is what the work cannot avoid at pallet-contracts 38.0.0's published weights: the call, one signature
 check a party, one read and one write a channel and record, the transfers. What is above it is the contract's own
-instructions, its code's loading, its input, hashing and events. An update that touches one channel costs the same in a
-group of 3 and of 256.
+instructions, its code's loading, its input, hashing and events. What names one channel of a group, or none, costs the same
+in a group of 3 and of 256: an update, joining, leaving, disputing, settling. Disputing a channel and settling it together
+weigh no more than closing two. `dispute_mpc` is without exits; each exit is a read, a write and an event more.
+[crowd.md](crowd.md) has a group of 10,000 users.
 
 ";
 
@@ -40,7 +44,7 @@ fn longest_row() -> (usize, Failure) {
         };
         let mut entries: Vec<_> = pairs[..parties - 1].iter().map(entry).collect();
         entries.sort_by_key(|entry| entry.tpc);
-        let creation = MpcCreation { entries, valid_until: u64::MAX };
+        let creation = MpcCreation { entries, window: MIN_WINDOW, valid_until: u64::MAX };
         let signatures = bench.sign_all(0..parties, Action::CreateMpc(&creation));
         let data = CreateMpc { creation, signatures }.call_data(&Native);
         let run = bench.chain.dry_run(*bench.users[0].account().as_ref(), *bench.contract.account.as_ref(), 0, data);
@@ -65,14 +69,36 @@ fn the_cost_table_is_current() {
     for row in rows.iter().filter(|row| row.parties == 100 && row.channels == 100 && row.message != "close_mpc") {
         assert!(row.ratio() <= 1.5, "{} of 100 parties takes {:.2} times its floor", row.message, row.ratio());
     }
-    let single: Vec<&Row> = rows.iter().filter(|row| row.message == "update_mpc" && row.channels == 1).collect();
-    let in_group_of = |parties| {
-        let row = single.iter().find(|row| row.parties == parties).expect("every size is measured");
-        row.receipt.weight.ref_time as f64
+    let find = |message, parties, channels| {
+        let wanted = |row: &&Row| (row.message, row.parties, row.channels) == (message, parties, channels);
+        rows.iter().find(wanted).unwrap_or_else(|| panic!("{message} of {parties} is not measured")).receipt.weight
     };
-    // A comparison more or less when the keys sort differently is all that may differ.
-    let difference = (in_group_of(3) / in_group_of(256) - 1.0).abs();
-    assert!(difference < 1e-4, "an update costs by the channels that it touches, not by the group: {difference}");
+    for (message, channels) in
+        [("update_mpc", 1), ("join_mpc", 1), ("leave_mpc", 1), ("dispute_mpc", 0), ("settle_mpc", 0)]
+    {
+        let in_group_of = |parties| find(message, parties, channels).ref_time as f64;
+        // A comparison more or less when the keys sort differently is all that may differ.
+        let difference = (in_group_of(3) / in_group_of(256) - 1.0).abs();
+        assert!(difference < 1e-4, "{message} costs by the channels that it names, not by the group: {difference}");
+    }
+    let [disputed, settled, closed] = ["dispute_tpc", "settle_tpc", "close_tpc"].map(|message| find(message, 2, 1));
+    assert!(disputed.ref_time + settled.ref_time <= 2 * closed.ref_time, "a dispute costs no more than two closings");
+    assert!(disputed.proof_size + settled.proof_size <= 2 * closed.proof_size + closed.proof_size / 100);
+    // Per further entry: one signature more, since the ring grows by a party, one read and one write, and no second read.
+    let slope = |from: usize, to: usize| {
+        let at = |size: usize| find("update_mpc", size, size).ref_time as f64;
+        (at(to) - at(from)) / (to - from) as f64
+    };
+    let [early, late] = [slope(10, 50), slope(100, 256)];
+    assert!(
+        (early / late - 1.0).abs() < 0.05,
+        "an update is linear in its entries: {early} and then {late} ps an entry"
+    );
+    let unavoidable = (prices::sr25519_verify(32).ref_time
+        + prices::get_storage(151).ref_time
+        + prices::set_storage(151, 151).ref_time) as f64;
+    let spare = prices::get_storage(151).ref_time as f64;
+    assert!(late < unavoidable + spare, "{late} ps an entry leaves no room for a second read beside {unavoidable}");
     let (most, failure) = longest_row();
     assert_eq!(failure, Failure::Trapped);
     let limit = format!(

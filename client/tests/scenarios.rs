@@ -214,7 +214,8 @@ fn a_group_is_not_formed_when_a_member_is_elsewhere() {
     let newer = world.party(payer).unwrap().channels()[&tpc].latest;
     let owner = (0..3).find(|user| !world.party(*user).unwrap().channels().contains_key(&tpc)).unwrap();
     let valid_until = later(&mut world);
-    let notices = world.command(owner, Command::CreateMpc { channels: channels.clone(), valid_until }).unwrap();
+    let notices =
+        world.command(owner, Command::CreateMpc { channels: channels.clone(), window: WINDOW, valid_until }).unwrap();
     let outdated =
         |notice: &Notice| matches!(notice, Notice::MpcFailed(_, Reason::Outdated(entries)) if entries == &[newer]);
     assert_eq!(told(&notices, outdated), 3, "{notices:?}");
@@ -223,6 +224,6 @@ fn a_group_is_not_formed_when_a_member_is_elsewhere() {
     world.call(0, UNIT, &protocol::abi::Deposit {}).unwrap();
     channels = latest(&world);
     let valid_until = later(&mut world);
-    assert_eq!(world.command(owner, Command::CreateMpc { channels, valid_until }).unwrap(), []);
+    assert_eq!(world.command(owner, Command::CreateMpc { channels, window: WINDOW, valid_until }).unwrap(), []);
     assert_eq!(world.party(0).unwrap().groups().count(), 1);
 }

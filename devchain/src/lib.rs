@@ -26,6 +26,7 @@ use sp_runtime::{
     BuildStorage, ModuleError, MultiSignature, StateVersion,
 };
 use sp_state_machine::BasicExternalities;
+use std::collections::BTreeMap;
 
 pub use runtime::{EXISTENTIAL_DEPOSIT, UNIT};
 
@@ -217,6 +218,8 @@ pub struct Devchain {
     block: u32,
     time: u64,
     advance: u64,
+    /// What contracts told, by block.
+    told: BTreeMap<u32, Vec<ContractEvent>>,
 }
 
 impl Devchain {
@@ -248,14 +251,22 @@ impl Devchain {
             pallet_timestamp::Now::<Runtime>::put(GENESIS_TIME);
             hash
         });
-        Self { state, genesis_hash, head: genesis_hash, block: 0, time: GENESIS_TIME, advance: 0 }
+        Self {
+            state,
+            genesis_hash,
+            head: genesis_hash,
+            block: 0,
+            time: GENESIS_TIME,
+            advance: 0,
+            told: BTreeMap::new(),
+        }
     }
 
     /// A second chain that starts where this one stands.
     pub fn fork(&mut self) -> Self {
         let storage = std::mem::replace(&mut self.state, BasicExternalities::new_empty()).into_storages();
         self.state = BasicExternalities::new(storage.clone());
-        Self { state: BasicExternalities::new(storage), ..*self }
+        Self { state: BasicExternalities::new(storage), told: self.told.clone(), ..*self }
     }
 
     /// The hash of the first block.
@@ -266,6 +277,11 @@ impl Devchain {
     /// The number of the last block.
     pub fn block(&self) -> u32 {
         self.block
+    }
+
+    /// What contracts told in a block.
+    pub fn events(&self, block: u32) -> &[ContractEvent] {
+        self.told.get(&block).map_or(&[], Vec::as_slice)
     }
 
     /// The last block's clock, in ms since the Unix epoch. Dry runs see this one.
@@ -312,22 +328,52 @@ impl Devchain {
                 .map_err(refused)?;
             Ok(extrinsic)
         })?;
+        let mut receipts = self.make_block([extrinsic]);
+        receipts.pop().expect("a block tells of each of its transactions; qed")
+    }
+
+    /// Puts signed transactions into one block, in their order, until one is refused, for example because the block is
+    /// full, and tells what became of each up to that one.
+    pub fn submit_all<'a, S: Signer + 'a>(
+        &mut self,
+        transactions: impl IntoIterator<Item = (&'a S, Call)>,
+    ) -> Vec<Result<Receipt, Refused>> {
+        let genesis_hash = self.genesis_hash;
+        // Each is signed in the block, where its nonce counts those before it.
+        self.make_block(transactions.into_iter().map(|(signer, call)| sign(signer, call.into(), genesis_hash)))
+    }
+
+    fn make_block(
+        &mut self,
+        extrinsics: impl IntoIterator<Item = UncheckedExtrinsic>,
+    ) -> Vec<Result<Receipt, Refused>> {
+        let head = self.head;
         let block = self.block.saturating_add(1);
         let time = self.time.saturating_add(BLOCK_TIME).saturating_add(self.advance);
-        let (header, receipt) = self.state.execute_with(|| {
+        let (header, receipts) = self.state.execute_with(|| {
             let header = Header::new(block, Default::default(), Default::default(), head, Default::default());
             Executive::initialize_block(&header);
             let clock = RuntimeCall::Timestamp(pallet_timestamp::Call::set { now: time });
             let inherent = Executive::apply_extrinsic(UncheckedExtrinsic::new_unsigned(clock));
             assert!(matches!(inherent, Ok(Ok(()))), "a later time is always accepted: {inherent:?}");
-            let first = System::event_count();
-            let applied = Executive::apply_extrinsic(extrinsic).map_err(refused);
-            complete_code_deposits(first);
-            let receipt = applied.map(|_| receipt(block, time, first));
-            (Executive::finalize_block(), receipt)
+            let mut receipts = vec![];
+            for extrinsic in extrinsics {
+                let first = System::event_count();
+                let applied = Executive::apply_extrinsic(extrinsic).map_err(refused);
+                complete_code_deposits(first);
+                receipts.push(applied.map(|_| receipt(block, time, first)));
+                if receipts.last().is_some_and(Result::is_err) {
+                    break;
+                }
+            }
+            (Executive::finalize_block(), receipts)
         });
         (self.block, self.time, self.advance, self.head) = (block, time, 0, header.hash());
-        receipt
+        let told: Vec<_> = receipts.iter().flatten().flat_map(|receipt| receipt.events.clone()).collect();
+        if !told.is_empty() {
+            self.told.insert(block, told);
+        }
+        receipts
     }
 
     /// What `origin`'s call of a contract would do now. Changes nothing.

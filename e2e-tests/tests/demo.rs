@@ -17,9 +17,34 @@ fn report(text: &str) -> Value {
 }
 
 fn embedded() -> Value {
-    let finished = run(braid().args(GAME));
+    embedded_with(&[])
+}
+
+fn embedded_with(options: &[&str]) -> Value {
+    let finished = run(braid().args(GAME).args(options));
     assert!(finished.success, "{finished:?}");
     report(&finished.stdout)
+}
+
+/// On a node, deadlines are waited for.
+fn disputed_demo_is_the_same(options: &[&str]) {
+    let node = TestNode::start();
+    let finished = run(braid().args(GAME).args(options).args(["--node", &node.url()]));
+    assert!(finished.success, "{finished:?}");
+    let on_node = report(&finished.stdout);
+    let made: Vec<_> = on_node["calls"].as_array().expect("a list").iter().map(|call| &call["message"]).collect();
+    assert!(made.contains(&&Value::from("settle_tpc")) && made.contains(&&Value::from("settle_mpc")), "{made:?}");
+    assert_eq!(on_node, embedded_with(options));
+}
+
+#[test]
+fn a_demo_with_an_absent_player_is_the_same_on_a_node() {
+    disputed_demo_is_the_same(&["--absent", "2"]);
+}
+
+#[test]
+fn a_demo_with_a_cheat_is_the_same_on_a_node() {
+    disputed_demo_is_the_same(&["--cheat"]);
 }
 
 #[test]

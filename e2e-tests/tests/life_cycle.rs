@@ -5,7 +5,7 @@ use braid::{
     chain::{node::NodeChain, Chain, Receipt, UNIT},
     contract::{Bundle, Contract},
     engine::{
-        message::{Owners, Payment, Scope},
+        message::{Payment, Scope},
         party::Command,
         step::Notice,
     },
@@ -16,6 +16,7 @@ use devchain::Devchain;
 use e2e_tests::{keys, TestNode};
 use protocol::{
     abi::{Deposit, GetMpc, GetTpc, LedgerBalance, NextNonce, Withdraw},
+    state::MIN_WINDOW,
     Tpc,
 };
 
@@ -49,12 +50,16 @@ fn live<C: Chain>(mut chain: C) -> Life {
     };
     for (a, b) in [(0, 1), (0, 2), (1, 2)] {
         let peer = accounts[b];
-        act(&mut world, a, Command::OpenTpc { peer, nonce: 0, own: STAKE, theirs: STAKE, valid_until });
+        act(
+            &mut world,
+            a,
+            Command::OpenTpc { peer, nonce: 0, own: STAKE, theirs: STAKE, window: MIN_WINDOW, valid_until },
+        );
     }
     let tpcs: Vec<_> = [(0, 1), (0, 2), (1, 2)]
         .map(|(a, b)| {
             let channels = world.party(a).unwrap().channels();
-            *channels.iter().find(|(_, channel)| channel.parties == [accounts[a], accounts[b]]).unwrap().0
+            *channels.iter().find(|(_, channel)| channel.owners.parties == [accounts[a], accounts[b]]).unwrap().0
         })
         .to_vec();
     let mut states = vec![];
@@ -69,10 +74,14 @@ fn live<C: Chain>(mut chain: C) -> Life {
     let mut members = std::collections::BTreeMap::new();
     for user in 0..3 {
         for (tpc, channel) in world.party(user).unwrap().channels() {
-            members.insert(*tpc, (Owners { parties: channel.parties, nonce: 0 }, channel.latest));
+            members.insert(*tpc, (channel.owners, channel.latest));
         }
     }
-    act(&mut world, 2, Command::CreateMpc { channels: members.into_values().collect(), valid_until });
+    act(
+        &mut world,
+        2,
+        Command::CreateMpc { channels: members.into_values().collect(), window: MIN_WINDOW, valid_until },
+    );
     let mpc = world.party(0).unwrap().groups().next().unwrap();
     assert_eq!(world.contract.query(&mut world.chain, &GetMpc { id: mpc }).unwrap().map(|mpc| mpc.channels), Some(3));
     for (winner, scope) in [(0, Scope::Touched), (2, Scope::All)] {

@@ -2,7 +2,7 @@
 
 use super::{
     node::{Call, NodeChain},
-    Chain, ChainError, ContractCall, DryRun, Failure, Instantiation, Receipt, Weight, MAX_GAS,
+    Chain, ChainError, ContractCall, DryRun, Failure, Instantiation, RawEvent, Receipt, Weight, MAX_GAS,
 };
 use crate::{
     keys::{address, Keys},
@@ -99,6 +99,18 @@ impl<F: FnMut(&str)> Chain for ByHand<F> {
         let rest = format!(" --contract {}{value}", address(&call.contract));
         let command = self.command(keys, "call", &call.data, call.gas_limit, &rest)?;
         Ok(self.run(keys, Call::Contract(call), command)?.receipt)
+    }
+
+    fn block(&mut self) -> Result<u32, ChainError> {
+        self.node.block()
+    }
+
+    fn events(&mut self, block: u32) -> Result<Vec<RawEvent>, ChainError> {
+        self.node.events(block)
+    }
+
+    fn wait_until(&mut self, keys: &Keys, time: Timestamp) -> Result<(), ChainError> {
+        self.node.wait_until(keys, time)
     }
 
     fn transfer(&mut self, keys: &Keys, to: AccountId, amount: Balance) -> Result<Receipt, ChainError> {

@@ -48,6 +48,12 @@ impl From<devchain::Refused> for Refusal {
     }
 }
 
+impl From<devchain::ContractEvent> for RawEvent {
+    fn from(event: devchain::ContractEvent) -> Self {
+        Self { contract: event.contract.into(), topics: event.topics, data: event.data }
+    }
+}
+
 impl Chain for Devchain {
     fn genesis_hash(&self) -> [u8; 32] {
         Devchain::genesis_hash(self)
@@ -92,6 +98,20 @@ impl Chain for Devchain {
         submit(self, keys, call).map(|(_, receipt)| receipt)
     }
 
+    fn block(&mut self) -> Result<u32, ChainError> {
+        Ok(Devchain::block(self))
+    }
+
+    fn events(&mut self, block: u32) -> Result<Vec<RawEvent>, ChainError> {
+        Ok(Devchain::events(self, block).iter().cloned().map(RawEvent::from).collect())
+    }
+
+    fn wait_until(&mut self, keys: &Keys, time: Timestamp) -> Result<(), ChainError> {
+        self.advance(time.saturating_sub(Devchain::time(self)));
+        // As on a node, so that the fees after it are the same to the last unit.
+        self.transfer(keys, keys.account(), 0).map(drop)
+    }
+
     fn transfer(&mut self, keys: &Keys, to: AccountId, amount: Balance) -> Result<Receipt, ChainError> {
         submit(self, keys, Call::Transfer { to: *to.as_ref(), amount }).map(|(_, receipt)| receipt)
     }
@@ -101,17 +121,12 @@ fn submit(chain: &mut Devchain, keys: &Keys, call: Call) -> Result<(Option<devch
     let receipt = chain.submit(keys, call).map_err(Refusal::from)?;
     receipt.result.map_err(Failure::from)?;
     let instantiated = receipt.instantiated;
-    let events = receipt.events.into_iter().map(|event| RawEvent {
-        contract: event.contract.into(),
-        topics: event.topics,
-        data: event.data,
-    });
     let receipt = Receipt {
         block: receipt.block,
         weight: receipt.weight.into(),
         fee: receipt.fee,
         storage_deposit: receipt.storage_deposit,
-        events: events.collect(),
+        events: receipt.events.into_iter().map(RawEvent::from).collect(),
     };
     Ok((instantiated, receipt))
 }

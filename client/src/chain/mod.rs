@@ -150,6 +150,25 @@ pub trait Chain {
     /// [`ChainError`].
     fn call(&mut self, keys: &Keys, call: ContractCall) -> Result<Receipt, ChainError>;
 
+    /// The number of the last final block.
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    fn block(&mut self) -> Result<u32, ChainError>;
+
+    /// What contracts told in a final block.
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    fn events(&mut self, block: u32) -> Result<Vec<RawEvent>, ChainError>;
+
+    /// Waits until the last block's clock has passed `time`. A chain that makes blocks on demand gets empty transfers by
+    /// `keys`.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    fn wait_until(&mut self, keys: &Keys, time: Timestamp) -> Result<(), ChainError>;
+
     /// Moves `amount` planck to another account.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 //! the worst that it can do is stop.
 
 use super::{
-    message::{Message, Owners, Payment, Reason, Scope, UpdateId},
+    message::{Message, Payment, Reason, Scope, UpdateId},
     step::{Effect, Notice, Peer, Step},
 };
 use crate::{
@@ -13,8 +13,8 @@ use crate::{
 use codec::{Decode, Encode};
 use protocol::{
     rules::{self, next_version},
-    AccountId, Action, Crypto, Domain, Entry, MpcClose, MpcCreation, MpcId, MpcUpdate, PartySignature, Signature,
-    TpcId, Version,
+    AccountId, Action, Crypto, Domain, Entry, MpcClose, MpcCreation, MpcId, MpcUpdate, Owners, PartySignature,
+    Signature, TpcId, Version,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -33,13 +33,15 @@ struct Group {
     channels: BTreeMap<TpcId, Channel>,
     stage: Stage,
     queue: VecDeque<(AccountId, Payment)>,
+    /// Channels that joined and whose owners nobody has told yet.
+    joined: BTreeSet<TpcId>,
     /// Channels of an update that somebody signed and that was not completed: the next update covers them all.
     unfinished: BTreeSet<TpcId>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 struct Channel {
-    parties: [AccountId; 2],
+    owners: Owners,
     latest: Entry,
     /// The highest version that was ever proposed.
     proposed: Version,
@@ -103,18 +105,23 @@ impl Coordinator {
 
 impl Group {
     fn members(&self) -> BTreeSet<AccountId> {
-        self.channels.values().flat_map(|channel| channel.parties).collect()
+        self.channels.values().flat_map(|channel| channel.owners.parties).collect()
     }
 
     fn owners<'a>(&'a self, entries: &'a [Entry]) -> impl Iterator<Item = AccountId> + 'a {
-        entries.iter().filter_map(|entry| self.channels.get(&entry.tpc)).flat_map(|channel| channel.parties)
+        entries.iter().filter_map(|entry| self.channels.get(&entry.tpc)).flat_map(|channel| channel.owners.parties)
+    }
+
+    /// Who owns the channels of `entries`.
+    fn proofs(&self, entries: &[Entry]) -> Vec<Owners> {
+        entries.iter().filter_map(|entry| self.channels.get(&entry.tpc)).map(|channel| channel.owners).collect()
     }
 
     /// The update that settles `payment`, covering every channel that an earlier one has left in flight.
     fn plan(&self, payment: &Payment) -> Result<MpcUpdate, Reason> {
         let edges = self.channels.iter().map(|(tpc, channel)| Edge {
             tpc: *tpc,
-            parties: channel.parties,
+            parties: channel.owners.parties,
             balances: channel.latest.balances,
         });
         let moved = plan(&edges.collect::<Vec<_>>(), &payment.transfers).map_err(Reason::NoPlan)?;
@@ -138,6 +145,7 @@ impl Turn {
         match message {
             Message::MpcCreate { creation, owners, by } => self.create(from, creation, owners, by),
             Message::MpcCreateAgree { mpc, signature } => self.agree_to_create(from, mpc, signature),
+            Message::MpcJoined { mpc, owners, entry } => self.joined(from, mpc, owners, entry),
             Message::MpcPay { payment } => self.enqueue(from, payment),
             Message::MpcConsent { update } => self.consent(from, update),
             Message::MpcUpdateAgree { update, signature } => self.sign(from, update, signature),
@@ -170,8 +178,26 @@ impl Turn {
                     group.stage = Stage::Idle;
                 }
             }
-            Event::MpcClosed(event) => {
-                self.coordinator.groups.remove(&event.mpc);
+            Event::MpcEntered(event) => {
+                if let Some(group) = self.coordinator.groups.get_mut(&event.mpc) {
+                    let joined = event.tpcs.into_iter().filter(|tpc| !group.channels.contains_key(tpc));
+                    group.joined.extend(joined);
+                }
+            }
+            Event::MpcLeft(event) => {
+                if let Some(group) = self.coordinator.groups.get_mut(&event.mpc) {
+                    for tpc in &event.tpcs {
+                        group.channels.remove(tpc);
+                        group.joined.remove(tpc);
+                        group.unfinished.remove(tpc);
+                    }
+                }
+            }
+            // A disputed group signs nothing any more, so there is nothing left to do for it.
+            Event::MpcDisputed(protocol::event::MpcDisputed { mpc, .. })
+            | Event::MpcClosed(protocol::event::MpcClosed { mpc })
+            | Event::MpcSettled(protocol::event::MpcSettled { mpc }) => {
+                self.coordinator.groups.remove(&mpc);
             }
             _ => {}
         }
@@ -179,8 +205,7 @@ impl Turn {
 
     fn create(&mut self, from: AccountId, creation: MpcCreation, owners: Vec<Owners>, by: PartySignature) {
         let mpc = creation.id(&Native, &self.coordinator.domain);
-        let belongs =
-            |(entry, owners): (&Entry, &Owners)| entry.tpc == TpcId::of(&Native, &owners.parties, owners.nonce);
+        let belongs = |(entry, owners): (&Entry, &Owners)| entry.tpc == owners.tpc(&Native);
         let fits = creation.entries.len() == owners.len() && creation.entries.iter().zip(&owners).all(belongs);
         let known = owners.iter().any(|owners| owners.parties.contains(&from));
         if !fits || !known || by.party != from || rules::check_entries(&creation.entries).is_err() {
@@ -190,13 +215,15 @@ impl Turn {
         if self.coordinator.groups.contains_key(&mpc) {
             return self.ignore();
         }
-        let channels = creation.entries.iter().zip(&owners).map(|(entry, owners)| {
-            (entry.tpc, Channel { parties: owners.parties, latest: *entry, proposed: entry.version })
-        });
+        let channels =
+            creation.entries.iter().zip(&owners).map(|(entry, owners)| {
+                (entry.tpc, Channel { owners: *owners, latest: *entry, proposed: entry.version })
+            });
         let group = Group {
             channels: channels.collect(),
             stage: Stage::Creating(creation.clone(), Signatures::from([(from, by.signature)])),
             queue: VecDeque::new(),
+            joined: BTreeSet::new(),
             unfinished: BTreeSet::new(),
         };
         let others: Vec<_> = group.members().into_iter().filter(|member| *member != from).collect();
@@ -221,6 +248,16 @@ impl Turn {
             group.stage = Stage::Created;
             self.send_all(members, || Message::MpcCreated { mpc, signatures: signatures.clone() });
         }
+    }
+
+    /// Learns who owns a channel that the chain says has joined. Should the state be wrong, its owners will say so.
+    fn joined(&mut self, from: AccountId, mpc: MpcId, owners: Owners, entry: Entry) {
+        let proven = owners.parties.contains(&from) && owners.tpc(&Native) == entry.tpc;
+        let Some(group) = self.coordinator.groups.get_mut(&mpc).filter(|_| proven) else { return self.ignore() };
+        if !group.joined.remove(&entry.tpc) {
+            return self.ignore();
+        }
+        group.channels.insert(entry.tpc, Channel { owners, latest: entry, proposed: entry.version });
     }
 
     fn enqueue(&mut self, from: AccountId, payment: Payment) {
@@ -258,10 +295,12 @@ impl Turn {
             let id = Action::UpdateMpc(&update).payload(&Native, &self.coordinator.domain);
             let round = Round { id, requester, payment, update, asked };
             if round.payment.confirm {
+                let owners = group.proofs(&round.update.entries);
                 group.stage = Stage::Consenting(round.clone(), BTreeSet::new());
                 self.send_all(round.asked.clone(), || Message::MpcPropose {
                     payment: round.payment.clone(),
                     update: round.update.clone(),
+                    owners: owners.clone(),
                 });
             } else {
                 self.ask_to_sign(mpc, round);
@@ -271,10 +310,12 @@ impl Turn {
 
     fn ask_to_sign(&mut self, mpc: MpcId, round: Round) {
         let Some(group) = self.coordinator.groups.get_mut(&mpc) else { return };
+        let owners = group.proofs(&round.update.entries);
         group.stage = Stage::Signing(round.clone(), Signatures::new());
         self.send_all(round.asked.clone(), || Message::MpcUpdate {
             payment: round.payment.clone(),
             update: round.update.clone(),
+            owners: owners.clone(),
         });
     }
 

@@ -3,8 +3,8 @@
 use crate::planning::{NoPlan, Transfer};
 use codec::{Decode, DecodeAll, Encode};
 use protocol::{
-    AccountId, Entry, Error, MpcClose, MpcCreation, MpcId, MpcUpdate, Nonce, PartySignature, Signature, TpcClose,
-    TpcCreation, TpcId, Version,
+    Action, Entry, Error, MpcClose, MpcCreation, MpcId, MpcJoin, MpcLeave, MpcUpdate, Owners, PartySignature,
+    Signature, Timestamp, TpcClose, TpcCreation, TpcId, TpcSplit, TpcTopUp, TpcWithdrawal, Version,
 };
 
 /// The first byte of every frame.
@@ -15,15 +15,6 @@ pub const MAX_FRAME: usize = 1 << 20;
 
 /// Names an update of a multi-party channel: the payload that is signed for it.
 pub type UpdateId = [u8; 32];
-
-/// What a channel's id is the hash of, so that a member can check who owns a channel of others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct Owners {
-    /// The owners, ascending.
-    pub parties: [AccountId; 2],
-    /// The channel's nonce among this pair's.
-    pub nonce: Nonce,
-}
 
 /// A multi-party transaction that a member wants settled.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -45,6 +36,58 @@ pub enum Scope {
     All,
     /// Those whose balances change; everybody else may be asleep.
     Touched,
+}
+
+/// What the two owners of a channel agree on beside its payments.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Agreement {
+    /// More funds from the ledger.
+    TopUp(TpcTopUp),
+    /// A part of the funds to the accounts.
+    Withdraw(TpcWithdrawal),
+    /// Parts that are paid with independently, or one whole again.
+    Split(TpcSplit),
+    /// The channel enters a multi-party channel that exists.
+    Join(MpcJoin),
+    /// The channel leaves its multi-party channel.
+    Leave(MpcLeave),
+}
+
+impl Agreement {
+    /// What is signed.
+    pub fn action(&self) -> Action<'_> {
+        match self {
+            Self::TopUp(top_up) => Action::TopUpTpc(top_up),
+            Self::Withdraw(withdrawal) => Action::WithdrawTpc(withdrawal),
+            Self::Split(split) => Action::SplitTpc(split),
+            Self::Join(join) => Action::JoinMpc(join),
+            Self::Leave(leave) => Action::LeaveMpc(leave),
+        }
+    }
+
+    /// The channel that it is about. `None` if it names more than one, which two owners alone do not agree on.
+    pub fn tpc(&self) -> Option<TpcId> {
+        match self {
+            Self::TopUp(top_up) => Some(top_up.snapshot.tpc),
+            Self::Withdraw(withdrawal) => Some(withdrawal.snapshot.tpc),
+            Self::Split(split) => Some(split.tpc),
+            Self::Join(MpcJoin { entries, .. }) | Self::Leave(MpcLeave { entries, .. }) => match &entries[..] {
+                [entry] => Some(entry.tpc),
+                _ => None,
+            },
+        }
+    }
+
+    /// When it becomes void; a split never does.
+    pub fn valid_until(&self) -> Option<Timestamp> {
+        match self {
+            Self::TopUp(TpcTopUp { valid_until, .. })
+            | Self::Withdraw(TpcWithdrawal { valid_until, .. })
+            | Self::Join(MpcJoin { valid_until, .. })
+            | Self::Leave(MpcLeave { valid_until, .. }) => Some(*valid_until),
+            Self::Split(_) => None,
+        }
+    }
 }
 
 /// Why a request is rejected.
@@ -69,6 +112,10 @@ pub enum Reason {
     UnknownMpc,
     #[error("a newer proposal for the channel is under way")]
     Superseded,
+    #[error("a dispute is running: wait until it is settled, or close together")]
+    Disputed,
+    #[error("the channel is split into parts: merge them first")]
+    Divided,
 }
 
 impl From<Error> for Reason {
@@ -119,6 +166,18 @@ pub enum Message {
         tpc: TpcId,
         reason: Reason,
     },
+    TpcAgreement {
+        agreement: Agreement,
+        signature: Signature,
+    },
+    TpcAgreementAgree {
+        tpc: TpcId,
+        signature: Signature,
+    },
+    TpcAgreementReject {
+        tpc: TpcId,
+        reason: Reason,
+    },
     /// From the initiator to the coordinator, and by it to every other member. `owners` belong to the entries.
     MpcCreate {
         creation: MpcCreation,
@@ -146,18 +205,26 @@ pub enum Message {
     MpcPay {
         payment: Payment,
     },
-    /// Asks for consent; nothing is signed yet.
+    /// Tells the coordinator who owns a channel that has joined, and its state.
+    MpcJoined {
+        mpc: MpcId,
+        owners: Owners,
+        entry: Entry,
+    },
+    /// Asks for consent; nothing is signed yet. `owners` belong to the entries.
     MpcPropose {
         payment: Payment,
         update: MpcUpdate,
+        owners: Vec<Owners>,
     },
     MpcConsent {
         update: UpdateId,
     },
-    /// Asks for the signature.
+    /// Asks for the signature. `owners` belong to the entries.
     MpcUpdate {
         payment: Payment,
         update: MpcUpdate,
+        owners: Vec<Owners>,
     },
     MpcUpdateAgree {
         update: UpdateId,

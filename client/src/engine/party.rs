@@ -2,25 +2,30 @@
 //!
 //! - this file: the state and the entrance
 //! - `tpc`: two-party channels
+//! - `agreement`: what two owners agree on beside payments: top-ups, withdrawals, parts, entering and leaving a group
 //! - `mpc`: multi-party channels
+//! - `dispute`: what the chain decides, and what proves this user's states to it
 
+mod agreement;
+mod dispute;
 mod mpc;
 mod tpc;
 
 use super::{
-    message::{Message, Owners, Payment, Reason, UpdateId},
+    message::{Agreement, Message, Payment, Reason, UpdateId},
     step::{Effect, Notice, Peer, Step, Submission},
 };
 use crate::{
     contract::Event,
     keys::{Keys, Native},
+    watcher::MpcEvidence,
 };
 use codec::{Decode, Encode};
 use protocol::{
-    abi::UpdateTpc, AccountId, Action, Balance, Crypto, Domain, Entry, Epoch, MpcClose, MpcCreation, MpcId, MpcUpdate,
-    Nonce, PartySignature, Signature, Timestamp, Tpc, TpcClose, TpcCreation, TpcId, Version,
+    abi::UpdateTpc, AccountId, Action, Balance, Crypto, Domain, Entry, MpcClose, MpcCreation, MpcId, MpcUpdate, Nonce,
+    Owners, PartySignature, Signature, Timestamp, Tpc, TpcClose, TpcCreation, TpcId, TpcSplit, Version, Window,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The furthest that a peer may push a channel's version in one update, so that no peer can use them up.
 const MAX_VERSION_STEP: Version = 1 << 16;
@@ -43,14 +48,24 @@ pub struct Party {
 /// A channel as its owner sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Channel {
-    /// The owners, ascending.
-    pub parties: [AccountId; 2],
+    /// The owners, ascending, and what else the channel's id is made of.
+    pub owners: Owners,
     /// The newest state that both sides have signed, or that the chain holds.
     pub latest: Entry,
+    /// How long a dispute over it may be answered.
+    pub window: Window,
     /// The group that the channel is in.
     pub mpc: Option<MpcId>,
+    /// The end of the dispute over it, if there is one.
+    pub deadline: Option<Timestamp>,
+    /// The state that the contract holds.
+    on_chain: Entry,
     /// What proves `latest`, if it was signed outside of a group and the chain may not have it.
     proof: Option<[Signature; 2]>,
+    /// The newest division into parts and what proves it, if the channel was ever divided.
+    split: Option<(TpcSplit, [Signature; 2])>,
+    /// Whether the contract holds a division into several parts.
+    divided_on_chain: bool,
     /// The highest version of this epoch that this owner has signed: none is signed twice.
     signed: Version,
     /// What it has signed and not seen decided.
@@ -61,6 +76,7 @@ pub struct Channel {
 enum InFlight {
     TpcUpdate(Entry, Signature),
     TpcClose(TpcClose, Signature),
+    Agreement(Box<Agreement>, Signature),
     MpcCreate(MpcId),
     MpcUpdate(MpcUpdate),
     MpcClose(MpcId),
@@ -69,20 +85,20 @@ enum InFlight {
 /// A multi-party channel as a member sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Group {
-    creation: MpcCreation,
-    owners: Vec<Owners>,
+    /// What this member has signed to form it, and who owns its channels, until the chain has it.
+    forming: Option<(MpcCreation, Vec<Owners>)>,
     /// Whether this member brings the group's actions to the chain.
     initiator: bool,
-    /// Whether the chain has it.
-    open: bool,
-    /// The newest complete state known of each channel.
+    /// The end of the dispute over it, if there is one.
+    deadline: Option<Timestamp>,
+    /// The newest complete state known of each channel known.
     entries: BTreeMap<TpcId, Entry>,
-    /// Updates that this member signed and has not seen complete.
-    signed: BTreeMap<UpdateId, MpcUpdate>,
+    /// Updates that this member signed and has not seen complete, with the owners of their channels.
+    signed: BTreeMap<UpdateId, (MpcUpdate, Vec<Owners>)>,
     /// The complete updates that `entries` came from.
-    complete: Vec<(MpcUpdate, Vec<PartySignature>)>,
-    /// The (epoch, version) that the chain is known to hold.
-    on_chain: BTreeMap<TpcId, (Epoch, Version)>,
+    complete: Vec<MpcEvidence>,
+    /// Channels that were in it and that the contract no longer stores.
+    gone: BTreeSet<TpcId>,
     closing: Option<MpcClose>,
 }
 
@@ -99,6 +115,8 @@ pub enum Command {
         own: Balance,
         /// What the peer puts in, in planck.
         theirs: Balance,
+        /// How long a dispute over it may be answered.
+        window: Window,
         /// When the agreement becomes void.
         valid_until: Timestamp,
     },
@@ -109,7 +127,7 @@ pub enum Command {
         /// How much, in planck.
         amount: Balance,
     },
-    /// Put the newest state of a channel that stands alone on chain.
+    /// Put the newest state of a channel that stands alone, and of its parts, on chain.
     CheckpointTpc(TpcId),
     /// Close a channel that stands alone.
     CloseTpc {
@@ -122,8 +140,67 @@ pub enum Command {
     CreateMpc {
         /// The channels in any order.
         channels: Vec<(Owners, Entry)>,
+        /// How long a dispute over it may be answered.
+        window: Window,
         /// When the agreement becomes void.
         valid_until: Timestamp,
+    },
+    /// Put more of both owners' ledger funds into a channel that stands alone.
+    TopUpTpc {
+        /// The channel.
+        tpc: TpcId,
+        /// What this party puts in, in planck.
+        own: Balance,
+        /// What the peer puts in, in planck.
+        theirs: Balance,
+        /// When the agreement becomes void.
+        valid_until: Timestamp,
+    },
+    /// Pay a part of a channel that stands alone out to the accounts.
+    WithdrawTpc {
+        /// The channel.
+        tpc: TpcId,
+        /// What this party gets, in planck.
+        own: Balance,
+        /// What the peer gets, in planck.
+        theirs: Balance,
+        /// When the agreement becomes void.
+        valid_until: Timestamp,
+    },
+    /// Divide a channel, with the parts that it may have, into parts that are paid with independently. One part makes it
+    /// whole again.
+    SplitTpc {
+        /// The channel that was created.
+        tpc: TpcId,
+        /// What this party and the peer hold in each part, in planck. The channel itself is the first.
+        parts: Vec<(Balance, Balance)>,
+    },
+    /// Bring a channel that stands alone into a group that exists.
+    JoinMpc {
+        /// The group.
+        mpc: MpcId,
+        /// A channel that is in it and that one of the two owners owns too.
+        member: TpcId,
+        /// The channel.
+        tpc: TpcId,
+        /// When the agreement becomes void.
+        valid_until: Timestamp,
+    },
+    /// Take a channel out of its group.
+    LeaveMpc {
+        /// The channel.
+        tpc: TpcId,
+        /// When the agreement becomes void.
+        valid_until: Timestamp,
+    },
+    /// Put what proves a channel's newest state on chain and start its clock.
+    DisputeTpc(TpcId),
+    /// Put what proves a group's newest states on chain and start its clock.
+    DisputeMpc {
+        /// The group.
+        mpc: MpcId,
+        /// This party's channels in it that are to be settled to the accounts after the same deadline.
+        exits: Vec<TpcId>,
     },
     /// Settle a multi-party transaction.
     Pay(Payment),
@@ -147,6 +224,8 @@ pub enum Input {
     Message(Peer, Message),
     /// The contract did something.
     Chain(Event),
+    /// Time has passed.
+    Clock,
 }
 
 /// A step under way: the next state and its effects so far.
@@ -187,7 +266,7 @@ impl Party {
 
     /// The multi-party channels that it is in.
     pub fn groups(&self) -> impl Iterator<Item = MpcId> + '_ {
-        self.groups.iter().filter(|(_, group)| group.open).map(|(id, _)| *id)
+        self.groups.iter().filter(|(_, group)| group.is_open()).map(|(id, _)| *id)
     }
 
     /// What it holds in all its channels, in planck.
@@ -205,6 +284,7 @@ impl Party {
             Input::Message(Peer::Party(peer), message) => turn.tpc_message(now, peer, message),
             Input::Message(Peer::Coordinator, message) => turn.mpc_message(now, message),
             Input::Chain(event) => turn.chain(event),
+            Input::Clock => {}
         }
         Step::new(turn.party, turn.effects)
     }
@@ -214,19 +294,32 @@ impl Channel {
     /// What `account` holds in it, in planck.
     pub fn own(&self, account: AccountId) -> Balance {
         let [first, second] = self.latest.balances;
-        if self.parties[0] == account {
+        if self.owners.parties[0] == account {
             first
         } else {
             second
         }
     }
 
-    fn new(parties: [AccountId; 2], latest: Entry) -> Self {
-        Self { parties, signed: latest.version, latest, mpc: None, proof: None, in_flight: None }
+    /// A channel that the chain holds at `state`.
+    fn new(owners: Owners, window: Window, state: Entry) -> Self {
+        Self {
+            owners,
+            window,
+            signed: state.version,
+            latest: state,
+            on_chain: state,
+            mpc: None,
+            deadline: None,
+            proof: None,
+            split: None,
+            divided_on_chain: false,
+            in_flight: None,
+        }
     }
 
     fn peer(&self, account: AccountId) -> AccountId {
-        let [first, second] = self.parties;
+        let [first, second] = self.owners.parties;
         if first == account {
             second
         } else {
@@ -237,7 +330,32 @@ impl Channel {
     /// The channel as the rules see it, at its newest state.
     fn tpc(&self) -> Tpc {
         let Entry { balances, epoch, version, .. } = self.latest;
-        Tpc { parties: self.parties, balances, epoch, version, mpc: self.mpc }
+        let (parties, window, mpc, deadline) = (self.owners.parties, self.window, self.mpc, self.deadline);
+        Tpc { parties, balances, epoch, version, window, mpc, deadline, split: None }
+    }
+
+    /// The id of the channel that was created, of which this one is a part.
+    fn whole(&self) -> TpcId {
+        Owners { part: None, ..self.owners }.tpc(&Native)
+    }
+
+    /// Whether the newest division leaves more than one part.
+    fn is_divided(&self) -> bool {
+        self.split.as_ref().is_some_and(|(split, _)| split.parts.len() > 1)
+    }
+
+    /// Refuses what a channel that is busy, in dispute, or in the middle of another agreement cannot do.
+    fn check_free(&self) -> Result<(), Reason> {
+        if self.mpc.is_some() {
+            return Err(protocol::Error::TpcBusy(self.latest.tpc).into());
+        }
+        if self.deadline.is_some() {
+            return Err(Reason::Disputed);
+        }
+        if self.in_flight.is_some() {
+            return Err(Reason::InFlight);
+        }
+        Ok(())
     }
 
     /// The next version that the owner at `index` may propose: the owners take turns, so two proposals never share one.
@@ -252,88 +370,78 @@ impl Channel {
     }
 }
 
+impl Group {
+    /// A group that is being formed, or exists.
+    fn new(forming: Option<(MpcCreation, Vec<Owners>)>) -> Self {
+        Self {
+            forming,
+            initiator: false,
+            deadline: None,
+            entries: BTreeMap::new(),
+            signed: BTreeMap::new(),
+            complete: vec![],
+            gone: BTreeSet::new(),
+            closing: None,
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        self.forming.is_none()
+    }
+}
+
 impl Turn<'_> {
     fn command(&mut self, now: Timestamp, command: Command) {
         let done = match command {
-            Command::OpenTpc { peer, nonce, own, theirs, valid_until } => {
-                self.open_tpc(peer, nonce, own, theirs, valid_until)
+            Command::OpenTpc { peer, nonce, own, theirs, window, valid_until } => {
+                self.open_tpc(peer, nonce, [own, theirs], window, valid_until)
             }
             Command::PayTpc { tpc, amount } => self.pay_tpc(tpc, amount),
             Command::CheckpointTpc(tpc) => self.checkpoint_tpc(tpc),
             Command::CloseTpc { tpc, valid_until } => self.propose_close(tpc, valid_until),
-            Command::CreateMpc { channels, valid_until } => self.propose_mpc(now, channels, valid_until),
+            Command::TopUpTpc { tpc, own, theirs, valid_until } => self.propose_top_up(tpc, own, theirs, valid_until),
+            Command::WithdrawTpc { tpc, own, theirs, valid_until } => {
+                self.propose_withdrawal(tpc, own, theirs, valid_until)
+            }
+            Command::SplitTpc { tpc, parts } => self.propose_split(tpc, &parts),
+            Command::JoinMpc { mpc, member, tpc, valid_until } => self.propose_join(mpc, member, tpc, valid_until),
+            Command::LeaveMpc { tpc, valid_until } => self.propose_leave(tpc, valid_until),
+            Command::DisputeTpc(tpc) => self.dispute_tpc(tpc),
+            Command::CreateMpc { channels, window, valid_until } => {
+                self.propose_mpc(now, channels, window, valid_until)
+            }
             Command::Pay(payment) => {
                 self.send(Peer::Coordinator, Message::MpcPay { payment });
                 Some(())
             }
             Command::Checkpoint(mpc) => self.checkpoint(mpc),
             Command::CloseMpc { mpc, valid_until } => self.propose_mpc_close(mpc, valid_until),
+            Command::DisputeMpc { mpc, exits } => self.dispute_mpc(mpc, exits),
         };
         if done.is_none() {
             self.tell(Notice::Ignored("the command does not fit the state of its channels"));
         }
     }
 
-    fn checkpoint_tpc(&mut self, id: TpcId) -> Option<()> {
-        let channel = self.party.channels.get(&id)?;
-        let update = UpdateTpc { entry: channel.latest, signatures: channel.proof? };
-        self.submit(Submission::UpdateTpc(update));
-        Some(())
-    }
-
-    /// Forgets agreements that the contract no longer accepts.
+    /// Forgets agreements that the contract no longer accepts, and groups that no longer stand.
     fn expire(&mut self, now: Timestamp) {
+        let due = |group: &Group| group.deadline.is_some_and(|deadline| now > deadline);
+        let gone: Vec<_> = self.party.groups.iter().filter(|(_, group)| due(group)).map(|(mpc, _)| *mpc).collect();
+        gone.into_iter().for_each(|mpc| self.dissolve(mpc));
         let Party { opening, channels, groups, .. } = &mut self.party;
         opening.retain(|_, (creation, _)| now <= creation.valid_until);
         for group in groups.values_mut() {
             group.closing.take_if(|close| now > close.valid_until);
         }
-        groups.retain(|_, group| group.open || now <= group.creation.valid_until);
+        groups.retain(|_, group| group.forming.as_ref().is_none_or(|(creation, _)| now <= creation.valid_until));
         for channel in channels.values_mut() {
             channel.in_flight.take_if(|in_flight| match in_flight {
                 InFlight::TpcClose(close, _) => now > close.valid_until,
+                InFlight::Agreement(agreement, _) => agreement.valid_until().is_some_and(|until| now > until),
                 InFlight::MpcCreate(mpc) => !groups.contains_key(mpc),
                 InFlight::MpcClose(mpc) => groups.get(mpc).is_none_or(|group| group.closing.is_none()),
                 InFlight::TpcUpdate(..) | InFlight::MpcUpdate(_) => false,
             });
-        }
-    }
-
-    fn chain(&mut self, event: Event) {
-        match event {
-            Event::TpcCreated(event) => {
-                if let Some((creation, _)) = self.party.opening.remove(&event.tpc) {
-                    let latest = Entry { tpc: event.tpc, epoch: 0, version: 0, balances: creation.balances };
-                    self.party.channels.insert(event.tpc, Channel::new(creation.parties, latest));
-                }
-            }
-            Event::TpcUpdated(event) => {
-                if let Some(channel) = self.party.channels.get_mut(&event.tpc) {
-                    if (channel.latest.epoch, channel.latest.version) < (event.epoch, event.version) {
-                        let entry = Entry {
-                            tpc: event.tpc,
-                            epoch: event.epoch,
-                            version: event.version,
-                            balances: event.balances,
-                        };
-                        channel.latest = entry;
-                        channel.signed = channel.signed.max(event.version);
-                        channel.proof = None;
-                    }
-                }
-            }
-            Event::TpcClosed(event) => {
-                self.party.channels.remove(&event.tpc);
-            }
-            Event::MpcCreated(event) => self.mpc_opened(event.mpc),
-            Event::MpcUpdated(event) => {
-                if let Some(group) = self.party.groups.get_mut(&event.mpc) {
-                    group.on_chain.extend(event.states.iter().map(|(tpc, epoch, version)| (*tpc, (*epoch, *version))));
-                }
-                self.completed_by_chain(event.mpc);
-            }
-            Event::MpcClosed(event) => self.mpc_gone(event.mpc),
-            Event::Deposited(_) | Event::Withdrawn(_) | Event::MpcEntered(_) => {}
         }
     }
 

@@ -3,7 +3,10 @@
 use super::message::{Message, Reason};
 use codec::Encode;
 use protocol::{
-    abi::{CloseMpc, CloseTpc, CreateMpc, CreateTpc, UpdateMpc, UpdateTpc},
+    abi::{
+        CloseMpc, CloseTpc, CreateMpc, CreateTpc, DisputeMpc, DisputeTpc, JoinMpc, LeaveMpc, Message as _, SettleMpc,
+        SettleTpc, SplitTpc, TopUpTpc, UpdateMpc, UpdateTpc, WithdrawTpc,
+    },
     AccountId, MpcId, TpcId,
 };
 use std::io;
@@ -28,16 +31,48 @@ pub enum Effect {
     Tell(Notice),
 }
 
-/// A fully signed action, ready for the contract.
+/// A call that is ready for the contract: a fully signed action, or one that takes no signature.
 #[derive(Clone, Debug)]
 #[allow(missing_docs)] // Each variant holds the contract's message of its name.
 pub enum Submission {
     CreateTpc(CreateTpc),
     UpdateTpc(UpdateTpc),
     CloseTpc(CloseTpc),
+    TopUpTpc(TopUpTpc),
+    WithdrawTpc(WithdrawTpc),
+    SplitTpc(SplitTpc),
+    DisputeTpc(DisputeTpc),
+    SettleTpc(SettleTpc),
     CreateMpc(CreateMpc),
     UpdateMpc(UpdateMpc),
     CloseMpc(CloseMpc),
+    JoinMpc(JoinMpc),
+    LeaveMpc(LeaveMpc),
+    DisputeMpc(DisputeMpc),
+    SettleMpc(SettleMpc),
+}
+
+impl Submission {
+    /// The contract's message.
+    pub fn message(&self) -> &'static str {
+        match self {
+            Self::CreateTpc(_) => CreateTpc::NAME,
+            Self::UpdateTpc(_) => UpdateTpc::NAME,
+            Self::CloseTpc(_) => CloseTpc::NAME,
+            Self::TopUpTpc(_) => TopUpTpc::NAME,
+            Self::WithdrawTpc(_) => WithdrawTpc::NAME,
+            Self::SplitTpc(_) => SplitTpc::NAME,
+            Self::DisputeTpc(_) => DisputeTpc::NAME,
+            Self::SettleTpc(_) => SettleTpc::NAME,
+            Self::CreateMpc(_) => CreateMpc::NAME,
+            Self::UpdateMpc(_) => UpdateMpc::NAME,
+            Self::CloseMpc(_) => CloseMpc::NAME,
+            Self::JoinMpc(_) => JoinMpc::NAME,
+            Self::LeaveMpc(_) => LeaveMpc::NAME,
+            Self::DisputeMpc(_) => DisputeMpc::NAME,
+            Self::SettleMpc(_) => SettleMpc::NAME,
+        }
+    }
 }
 
 /// What an application hears about.
@@ -45,6 +80,8 @@ pub enum Submission {
 pub enum Notice {
     /// Both owners hold a newer state of the channel.
     TpcUpdated(TpcId),
+    /// Both owners hold a top-up, a withdrawal, a split, an entrance or a leave of the channel.
+    TpcAgreed(TpcId),
     /// A request about a two-party channel was rejected.
     TpcRejected(TpcId, Reason),
     /// A multi-party transaction is settled.

@@ -4,7 +4,7 @@
 use braid::{
     contract::{Bundle, Contract},
     engine::{
-        message::{Owners, Payment, Scope},
+        message::{Payment, Scope},
         party::Command,
         step::{Notice, Peer},
     },
@@ -13,11 +13,14 @@ use braid::{
     planning::Transfer,
 };
 use devchain::{Devchain, UNIT};
-use protocol::{abi::Deposit, AccountId, Entry, MpcId, TpcId};
+use protocol::{abi::Deposit, AccountId, Entry, MpcId, Owners, TpcId};
 use std::collections::BTreeMap;
 
 /// What each side puts into each channel.
 pub const STAKE: u128 = 100 * UNIT;
+
+/// How long a dispute may be answered, in ms.
+pub const WINDOW: u64 = 600_000;
 
 pub type World = Local<Devchain>;
 
@@ -48,7 +51,8 @@ pub fn open(world: &mut World, a: usize, b: usize) -> TpcId {
     let valid_until = later(world);
     let peer = account(world, b);
     let known: Vec<_> = world.party(a).unwrap().channels().keys().copied().collect();
-    let notices = world.command(a, Command::OpenTpc { peer, nonce: 0, own: STAKE, theirs: STAKE, valid_until });
+    let notices =
+        world.command(a, Command::OpenTpc { peer, nonce: 0, own: STAKE, theirs: STAKE, window: WINDOW, valid_until });
     assert_eq!(notices.unwrap(), []);
     let channels = world.party(a).unwrap().channels();
     *channels.keys().find(|tpc| !known.contains(tpc)).expect("the channel is open")
@@ -65,14 +69,13 @@ pub fn open_all(world: &mut World) {
 pub fn latest(world: &World) -> Vec<(Owners, Entry)> {
     let parties = (0..world.len()).map(|user| world.party(user).unwrap());
     let channels = parties.flat_map(|party| party.channels().clone());
-    let all: BTreeMap<_, _> =
-        channels.map(|(tpc, channel)| (tpc, (Owners { parties: channel.parties, nonce: 0 }, channel.latest))).collect();
+    let all: BTreeMap<_, _> = channels.map(|(tpc, channel)| (tpc, (channel.owners, channel.latest))).collect();
     all.into_values().collect()
 }
 
 pub fn braid(world: &mut World) -> MpcId {
     let (channels, valid_until) = (latest(world), later(world));
-    assert_eq!(world.command(0, Command::CreateMpc { channels, valid_until }).unwrap(), []);
+    assert_eq!(world.command(0, Command::CreateMpc { channels, window: WINDOW, valid_until }).unwrap(), []);
     world.party(0).unwrap().groups().next().expect("the group is open")
 }
 

@@ -4,8 +4,8 @@
 //! A test of the client holds this list against the metadata of the built contract.
 
 use crate::{
-    AccountId, Balance, Crypto, Domain, Error, Mpc, MpcClose, MpcCreation, MpcId, MpcUpdate, Nonce, PartySignature,
-    Signature, Tpc, TpcClose, TpcCreation, TpcId,
+    AccountId, Balance, Crypto, Domain, Error, Mpc, MpcClose, MpcCreation, MpcId, MpcJoin, MpcLeave, MpcUpdate, Nonce,
+    Owners, PartySignature, Signature, Timestamp, Tpc, TpcClose, TpcCreation, TpcId, TpcSplit, TpcTopUp, TpcWithdrawal,
 };
 use alloc::vec::Vec;
 use codec::{Decode, Encode};
@@ -40,7 +40,7 @@ macro_rules! messages {
     ($($(#[$doc:meta])* $type:ident = $name:literal ($($field:ident: $field_type:ty),*) -> $output:ty;)*) => {
         $(
             $(#[$doc])*
-            #[derive(Clone, Debug, Encode)]
+            #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
             #[allow(missing_docs)] // The fields are the message's arguments, documented with their types.
             pub struct $type { $(pub $field: $field_type),* }
 
@@ -68,12 +68,32 @@ messages! {
     UpdateTpc = "update_tpc" (entry: crate::Entry, signatures: [Signature; 2]) -> Result<(), Error>;
     /// Ends a channel and pays it out.
     CloseTpc = "close_tpc" (close: TpcClose, signatures: [Signature; 2]) -> Result<(), Error>;
+    /// Puts more ledger funds into a channel.
+    TopUpTpc = "top_up_tpc" (top_up: TpcTopUp, signatures: [Signature; 2]) -> Result<(), Error>;
+    /// Pays a part of a channel out.
+    WithdrawTpc = "withdraw_tpc" (withdrawal: TpcWithdrawal, signatures: [Signature; 2]) -> Result<(), Error>;
+    /// Puts a channel's newer division into parts on chain.
+    SplitTpc = "split_tpc" (split: TpcSplit, signatures: [Signature; 2]) -> Result<(), Error>;
+    /// Starts the clock of a channel; only an owner may. Answers the deadline.
+    DisputeTpc = "dispute_tpc" (id: TpcId) -> Result<Timestamp, Error>;
+    /// Pays a disputed channel out after its deadline.
+    SettleTpc = "settle_tpc" (id: TpcId) -> Result<(), Error>;
     /// Braids channels into a multi-party channel.
     CreateMpc = "create_mpc" (creation: MpcCreation, signatures: Vec<PartySignature>) -> Result<MpcId, Error>;
     /// Puts newer states of a multi-party channel on chain; answers how many channels moved.
-    UpdateMpc = "update_mpc" (update: MpcUpdate, signatures: Vec<PartySignature>) -> Result<u32, Error>;
+    /// `gone` proves who owned those of the update's channels that are no longer stored.
+    UpdateMpc = "update_mpc" (update: MpcUpdate, signatures: Vec<PartySignature>, gone: Vec<Owners>) -> Result<u32, Error>;
     /// Ends a multi-party channel and releases its channels.
     CloseMpc = "close_mpc" (close: MpcClose, signatures: Vec<PartySignature>) -> Result<(), Error>;
+    /// Brings further channels into a multi-party channel.
+    JoinMpc = "join_mpc" (join: MpcJoin, signatures: Vec<PartySignature>) -> Result<(), Error>;
+    /// Takes channels out of a multi-party channel.
+    LeaveMpc = "leave_mpc" (leave: MpcLeave, signatures: Vec<PartySignature>) -> Result<(), Error>;
+    /// Starts the clock of a group; only the owner of a member channel may. The `exits`, channels of the caller in the
+    /// group, are settled to the accounts after the same deadline. Answers the deadline.
+    DisputeMpc = "dispute_mpc" (id: MpcId, member: TpcId, exits: Vec<TpcId>) -> Result<Timestamp, Error>;
+    /// Removes a group after its deadline.
+    SettleMpc = "settle_mpc" (id: MpcId) -> Result<(), Error>;
     /// What the contract holds for an account outside of channels, in planck.
     LedgerBalance = "ledger_balance" (account: AccountId) -> Balance;
     /// A channel. Its `mpc` is set exactly while it is busy.

@@ -1,6 +1,6 @@
 //! Everything that a user can sign, and the 32 bytes that are signed.
 
-use crate::{AccountId, Balance, Crypto, Entry, MpcId, Nonce, Timestamp, TpcId};
+use crate::{AccountId, Balance, Crypto, Entry, Epoch, MpcId, Nonce, Timestamp, TpcId, Window};
 use alloc::vec::Vec;
 use codec::{Decode, Encode, MaxEncodedLen};
 
@@ -46,6 +46,8 @@ pub struct TpcCreation {
     pub nonce: Nonce,
     /// What each owner puts in, in planck.
     pub balances: [Balance; 2],
+    /// How long a dispute may be answered.
+    pub window: Window,
     /// Block time in ms after which the agreement is void.
     pub valid_until: Timestamp,
 }
@@ -60,12 +62,53 @@ pub struct TpcClose {
     pub valid_until: Timestamp,
 }
 
+/// Puts more of the owners' ledger funds into a two-party channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen)]
+#[cfg_attr(feature = "std", derive(scale_info::TypeInfo))]
+pub struct TpcTopUp {
+    /// The channel with the new funds in it: the first state of a later epoch.
+    pub snapshot: Entry,
+    /// What each owner puts in, in planck.
+    pub added: [Balance; 2],
+    /// Block time in ms after which the agreement is void.
+    pub valid_until: Timestamp,
+}
+
+/// Pays a part of a two-party channel out, which stays open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen)]
+#[cfg_attr(feature = "std", derive(scale_info::TypeInfo))]
+pub struct TpcWithdrawal {
+    /// The channel without what is paid out: the first state of a later epoch.
+    pub snapshot: Entry,
+    /// What each owner gets, in planck.
+    pub amounts: [Balance; 2],
+    /// Block time in ms after which the agreement is void.
+    pub valid_until: Timestamp,
+}
+
+/// Divides a channel into parts that are channels of their own, or, with one part, makes it whole again.
+///
+/// Like an update it is a state of the channel: it counts as soon as both owners have signed it, and the chain learns
+/// of it only in a dispute, or before a part enters a multi-party channel.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cfg_attr(feature = "std", derive(scale_info::TypeInfo))]
+pub struct TpcSplit {
+    /// The channel that was created; it is the first part.
+    pub tpc: TpcId,
+    /// A later epoch than any of its parts has been in. Every part begins in it, at version 0.
+    pub epoch: Epoch,
+    /// What each owner holds in each part, in planck; the sum over the parts is the channel's total.
+    pub parts: Vec<[Balance; 2]>,
+}
+
 /// Braids channels into a multi-party channel.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 #[cfg_attr(feature = "std", derive(scale_info::TypeInfo))]
 pub struct MpcCreation {
     /// Every channel, ascending, with the state that it enters in: the first of its next epoch.
     pub entries: Vec<Entry>,
+    /// How long a dispute over the group may be answered.
+    pub window: Window,
     /// Block time in ms after which the agreement is void.
     pub valid_until: Timestamp,
 }
@@ -92,6 +135,32 @@ pub struct MpcClose {
     pub valid_until: Timestamp,
 }
 
+/// Brings further channels into a multi-party channel. The rest of it carries on undisturbed.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cfg_attr(feature = "std", derive(scale_info::TypeInfo))]
+pub struct MpcJoin {
+    /// The multi-party channel.
+    pub mpc: MpcId,
+    /// A channel that is in it, one of whose owners also owns an entering channel: nobody joins uninvited.
+    pub member: TpcId,
+    /// Every entering channel, ascending, with the state that it enters in: the first of its next epoch.
+    pub entries: Vec<Entry>,
+    /// Block time in ms after which the agreement is void.
+    pub valid_until: Timestamp,
+}
+
+/// Takes channels out of a multi-party channel. The rest of it carries on undisturbed.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cfg_attr(feature = "std", derive(scale_info::TypeInfo))]
+pub struct MpcLeave {
+    /// The multi-party channel.
+    pub mpc: MpcId,
+    /// The last state of each channel that leaves, ascending by channel.
+    pub entries: Vec<Entry>,
+    /// Block time in ms after which the agreement is void.
+    pub valid_until: Timestamp,
+}
+
 /// Everything that can be signed. The variant is part of what is signed, so no action passes for another.
 #[derive(Clone, Copy, Debug, Encode)]
 pub enum Action<'a> {
@@ -113,6 +182,21 @@ pub enum Action<'a> {
     /// Signed by every owner of the channels in it.
     #[codec(index = 5)]
     CloseMpc(&'a MpcClose),
+    /// Signed by both owners.
+    #[codec(index = 6)]
+    TopUpTpc(&'a TpcTopUp),
+    /// Signed by both owners.
+    #[codec(index = 7)]
+    WithdrawTpc(&'a TpcWithdrawal),
+    /// Signed by both owners.
+    #[codec(index = 8)]
+    SplitTpc(&'a TpcSplit),
+    /// Signed by every owner of the channels that enter.
+    #[codec(index = 9)]
+    JoinMpc(&'a MpcJoin),
+    /// Signed by every owner of the channels that leave.
+    #[codec(index = 10)]
+    LeaveMpc(&'a MpcLeave),
 }
 
 impl Action<'_> {

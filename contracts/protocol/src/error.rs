@@ -1,6 +1,10 @@
 //! Why the contract, or a party before it signs, refuses.
 
-use crate::{id::Hex, AccountId, Balance, Epoch, MpcId, Nonce, Timestamp, TpcId, Version};
+use crate::{
+    id::Hex,
+    state::{MAX_PARTS, MAX_WINDOW, MIN_WINDOW},
+    AccountId, Balance, Epoch, MpcId, Nonce, Timestamp, TpcId, Version,
+};
 use codec::{Decode, Encode};
 
 /// A refusal. Nothing has changed when one is returned.
@@ -30,8 +34,8 @@ pub enum Error {
     NotMember(TpcId),
     #[error("there is no multi-party channel {0}")]
     UnknownMpc(MpcId),
-    #[error("channel {tpc} needs epoch {expected} here")]
-    WrongEpoch { tpc: TpcId, expected: Epoch },
+    #[error("channel {tpc} is at epoch {stored}, which the entry does not fit")]
+    WrongEpoch { tpc: TpcId, stored: Epoch },
     #[error("channel {tpc} is already at version {stored}: bring a newer state")]
     StaleVersion { tpc: TpcId, stored: Version },
     #[error("the balances of channel {tpc} do not sum to its total of {total} planck")]
@@ -52,4 +56,28 @@ pub enum Error {
     ForeignSignature(AccountId),
     #[error("the signature of {} is not good for this action here", Hex(.0.as_ref()))]
     BadSignature(AccountId),
+    #[error("the window of a dispute must be between {MIN_WINDOW} and {MAX_WINDOW} ms")]
+    BadWindow,
+    #[error("the caller owns no part of channel {0}: only an owner may do this")]
+    NotOwner(TpcId),
+    #[error("channel {0} is disputed: answer with a newer state, close it together, or settle it after the deadline")]
+    TpcDisputed(TpcId),
+    #[error("the deadline of channel {0} has passed: settle it")]
+    TpcDue(TpcId),
+    #[error("channel {0} is not disputed: dispute it first")]
+    TpcNotDisputed(TpcId),
+    #[error("the multi-party channel {0} is disputed: it can be answered, closed or left until the deadline")]
+    MpcDisputed(MpcId),
+    #[error("the deadline of the multi-party channel {0} has passed: its channels go on alone")]
+    MpcDue(MpcId),
+    #[error("the multi-party channel {0} is not disputed: dispute it first")]
+    MpcNotDisputed(MpcId),
+    #[error("the dispute may be answered until {deadline} ms of block time: settle after that")]
+    TooEarly { deadline: Timestamp },
+    #[error("nobody who signed is in the multi-party channel through channel {0}: join with a member")]
+    Uninvited(TpcId),
+    #[error("channel {0} is a part of a split channel: split that one")]
+    IsPart(TpcId),
+    #[error("a channel is split into 1 to {MAX_PARTS} parts")]
+    BadParts,
 }

@@ -29,9 +29,12 @@ pub mod phase;
 pub mod rules;
 pub mod state;
 
-pub use action::{Action, Domain, MpcClose, MpcCreation, MpcUpdate, PartySignature, Signature, TpcClose, TpcCreation};
+pub use action::{
+    Action, Domain, MpcClose, MpcCreation, MpcJoin, MpcLeave, MpcUpdate, PartySignature, Signature, TpcClose,
+    TpcCreation, TpcSplit, TpcTopUp, TpcWithdrawal,
+};
 pub use crypto::Crypto;
 pub use error::Error;
-pub use id::{MpcId, TpcId};
+pub use id::{MpcId, Owners, TpcId};
 pub use ink_primitives::AccountId;
-pub use state::{Balance, Entry, Epoch, Mpc, Nonce, Timestamp, Tpc, Version};
+pub use state::{Balance, Entry, Epoch, Mpc, Nonce, Split, Timestamp, Tpc, Version, Window};

@@ -1,7 +1,10 @@
 //! The vectors, which were made without this crate from the layout that the documentation describes.
 
 use codec::Encode;
-use protocol::{Action, Crypto, Domain, Entry, MpcClose, MpcCreation, MpcId, MpcUpdate, TpcClose, TpcCreation, TpcId};
+use protocol::{
+    Action, Crypto, Domain, Entry, MpcClose, MpcCreation, MpcId, MpcJoin, MpcLeave, MpcUpdate, TpcClose, TpcCreation,
+    TpcId, TpcSplit, TpcTopUp, TpcWithdrawal,
+};
 use serde_json::Value;
 
 struct Host;
@@ -58,6 +61,16 @@ fn channel_ids_are_those_of_the_vectors() {
 }
 
 #[test]
+fn part_ids_are_those_of_the_vectors() {
+    for vector in vectors()["part_ids"].as_array().expect("a list") {
+        let epoch = u32::try_from(number(&vector["epoch"])).expect("an epoch");
+        let index = u8::try_from(number(&vector["index"])).expect("an index");
+        let part = TpcId(bytes(&vector["tpc"])).part(&Host, epoch, index);
+        assert_eq!(part, TpcId(bytes(&vector["id"])));
+    }
+}
+
+#[test]
 fn payloads_are_those_of_the_vectors() {
     let vectors = vectors();
     let domain = Domain {
@@ -65,7 +78,7 @@ fn payloads_are_those_of_the_vectors() {
         contract: bytes(&vectors["domain"]["contract"]).into(),
     };
     let list = vectors["payloads"].as_array().expect("a list");
-    assert_eq!(list.len(), 6, "one vector for each action");
+    assert_eq!(list.len(), 11, "one vector for each action");
     for vector in list {
         let valid_until = vector["valid_until"].as_u64().unwrap_or_default();
         let mpc = || MpcId(bytes(&vector["mpc"]));
@@ -83,12 +96,17 @@ fn payloads_are_those_of_the_vectors() {
                 parties: pair(&vector["parties"], |party| bytes(party).into()),
                 nonce: number(&vector["nonce"]),
                 balances: pair(&vector["balances"], balance),
+                window: number(&vector["window"]),
                 valid_until,
             })),
             "update_tpc" => check(Action::UpdateTpc(&entry(&vector["entry"]))),
             "close_tpc" => check(Action::CloseTpc(&TpcClose { last: entry(&vector["last"]), valid_until })),
             "create_mpc" => {
-                let creation = MpcCreation { entries: entries(&vector["entries"]), valid_until };
+                let creation = MpcCreation {
+                    entries: entries(&vector["entries"]),
+                    window: number(&vector["window"]),
+                    valid_until,
+                };
                 check(Action::CreateMpc(&creation));
                 assert_eq!(creation.id(&Host, &domain), MpcId(bytes(&vector["payload"])));
             }
@@ -98,6 +116,34 @@ fn payloads_are_those_of_the_vectors() {
             "close_mpc" => {
                 let entries = entries(&vector["entries"]);
                 check(Action::CloseMpc(&MpcClose { mpc: mpc(), entries, valid_until }));
+            }
+            "top_up_tpc" => {
+                let added = pair(&vector["added"], balance);
+                check(Action::TopUpTpc(&TpcTopUp { snapshot: entry(&vector["snapshot"]), added, valid_until }));
+            }
+            "withdraw_tpc" => {
+                let amounts = pair(&vector["amounts"], balance);
+                check(Action::WithdrawTpc(&TpcWithdrawal {
+                    snapshot: entry(&vector["snapshot"]),
+                    amounts,
+                    valid_until,
+                }));
+            }
+            "split_tpc" => {
+                let shares = vector["parts"].as_array().expect("a list").iter().map(|share| pair(share, balance));
+                check(Action::SplitTpc(&TpcSplit {
+                    tpc: TpcId(bytes(&vector["tpc"])),
+                    epoch: u32::try_from(number(&vector["epoch"])).expect("an epoch"),
+                    parts: shares.collect(),
+                }));
+            }
+            "join_mpc" => {
+                let (member, entries) = (TpcId(bytes(&vector["member"])), entries(&vector["entries"]));
+                check(Action::JoinMpc(&MpcJoin { mpc: mpc(), member, entries, valid_until }));
+            }
+            "leave_mpc" => {
+                let entries = entries(&vector["entries"]);
+                check(Action::LeaveMpc(&MpcLeave { mpc: mpc(), entries, valid_until }));
             }
             other => panic!("an unknown action: {other}"),
         }

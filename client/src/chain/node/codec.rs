@@ -177,6 +177,23 @@ impl Codec {
         Ok(outcome)
     }
 
+    /// What contracts told in a block, given its events.
+    ///
+    /// # Errors
+    /// If the events cannot be read.
+    pub fn contract_events(&self, events: Vec<u8>) -> Result<Vec<RawEvent>, NodeError> {
+        let broken =
+            |error: &dyn std::fmt::Display| NodeError::Answer { request: "events".into(), reason: error.to_string() };
+        let mut told = vec![];
+        for event in self.client.events().from_bytes(events).iter() {
+            let event = event.map_err(|error| broken(&error))?;
+            if (event.pallet_name(), event.event_name()) == ("Contracts", "ContractEmitted") {
+                told.push(emitted(&event).map_err(|error| broken(&error))?);
+            }
+        }
+        Ok(told)
+    }
+
     /// Adds what one event of the transaction says.
     fn take(&self, outcome: &mut Outcome, event: &Event<'_, SubstrateConfig>) -> Result<(), codec::Error> {
         let mut fields = event.field_bytes();
@@ -208,9 +225,7 @@ impl Codec {
                 outcome.instantiated = Some(contract.into());
             }
             ("Contracts", "ContractEmitted") => {
-                let (contract, data) = <([u8; 32], Vec<u8>)>::decode(fields)?;
-                let topics = event.topics().iter().map(|topic| topic.0).collect();
-                receipt.events.push(RawEvent { contract: contract.into(), topics, data });
+                receipt.events.push(emitted(event)?);
             }
             _ => {}
         }
@@ -340,4 +355,11 @@ fn address(account: &AccountId) -> (u8, &AccountId) {
 /// The arguments of `ContractsApi_call`, with the runtime's own limits.
 pub fn trial_arguments(origin: AccountId, contract: AccountId, value: Balance, data: &[u8]) -> Vec<u8> {
     (origin, contract, value, None::<()>, None::<()>, data).encode()
+}
+
+/// What a contract told.
+fn emitted(event: &Event<'_, SubstrateConfig>) -> Result<RawEvent, codec::Error> {
+    let (contract, data) = <([u8; 32], Vec<u8>)>::decode(&mut event.field_bytes())?;
+    let topics = event.topics().iter().map(|topic| topic.0).collect();
+    Ok(RawEvent { contract: contract.into(), topics, data })
 }

@@ -5,7 +5,7 @@
 
 mod codec;
 
-use super::{Chain, ChainError, ContractCall, DryRun, Failure, Instantiation, NodeError, Receipt, Refusal};
+use super::{Chain, ChainError, ContractCall, DryRun, Failure, Instantiation, NodeError, RawEvent, Receipt, Refusal};
 use crate::keys::{address, Keys};
 use ::codec::Decode;
 use codec::Codec;
@@ -136,6 +136,11 @@ impl NodeChain {
         self.link.patience = patience;
     }
 
+    /// The clock that the next block would have, that of this machine; the last block's may be long past.
+    pub fn now(&self) -> Timestamp {
+        wall_clock()
+    }
+
     /// How often the connection was lost.
     pub fn losses(&self) -> u64 {
         self.link.losses
@@ -230,6 +235,27 @@ impl Chain for NodeChain {
 
     fn call(&mut self, keys: &Keys, call: ContractCall) -> Result<Receipt, ChainError> {
         Ok(self.submit(keys, &Call::Contract(call))?.receipt)
+    }
+
+    fn block(&mut self) -> Result<u32, ChainError> {
+        let (number, _) = self.runtime.block_on(self.link.finalized())?;
+        Ok(u32::try_from(number).unwrap_or(u32::MAX))
+    }
+
+    fn events(&mut self, block: u32) -> Result<Vec<RawEvent>, ChainError> {
+        Ok(self.runtime.block_on(self.link.contract_events(block))?)
+    }
+
+    fn wait_until(&mut self, keys: &Keys, time: Timestamp) -> Result<(), ChainError> {
+        loop {
+            let left = time.saturating_add(1).saturating_sub(wall_clock());
+            std::thread::sleep(Duration::from_millis(left));
+            if self.time()? > time {
+                return Ok(());
+            }
+            // A node that seals blocks on demand stands still until there is a transaction.
+            self.transfer(keys, keys.account(), 0)?;
+        }
     }
 
     fn transfer(&mut self, keys: &Keys, to: AccountId, amount: Balance) -> Result<Receipt, ChainError> {
@@ -331,6 +357,14 @@ impl Link {
     async fn time(&mut self) -> Result<Timestamp, NodeError> {
         let stored = self.storage(&prefix("Timestamp", "Now"), None).await?;
         stored.map_or(Ok(0), |bytes| decode("Timestamp.Now", &bytes))
+    }
+
+    /// What contracts told in a block that is final.
+    async fn contract_events(&mut self, block: u32) -> Result<Vec<RawEvent>, NodeError> {
+        let text: String = self.request("chain_getBlockHash", rpc_params![block]).await?;
+        let at = hash("chain_getBlockHash", &text)?;
+        let events = self.storage(&prefix("System", "Events"), Some(at)).await?;
+        self.codec.contract_events(events.unwrap_or_default())
     }
 
     /// How many transactions of an account are in the blocks up to this one.
@@ -560,6 +594,12 @@ fn number(header: &Header) -> Result<u64, NodeError> {
 
 fn decode<T: Decode>(what: &str, mut bytes: &[u8]) -> Result<T, NodeError> {
     T::decode(&mut bytes).map_err(|error| NodeError::Answer { request: what.into(), reason: error.to_string() })
+}
+
+/// The machine's clock, in ms since the Unix epoch.
+fn wall_clock() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::try_from(since.as_millis()).unwrap_or(Timestamp::MAX)
 }
 
 /// Where an account's nonce and balance are.

@@ -3,7 +3,7 @@
 use super::*;
 use crate::planning::{net_positions, pays_exactly};
 use protocol::{
-    abi::{CloseMpc, CreateMpc, UpdateMpc},
+    abi::{CloseMpc, CreateMpc},
     rules,
 };
 
@@ -12,12 +12,13 @@ impl Turn<'_> {
         &mut self,
         now: Timestamp,
         mut channels: Vec<(Owners, Entry)>,
+        window: Window,
         valid_until: Timestamp,
     ) -> Option<()> {
         channels.sort_by_key(|(_, entry)| entry.tpc);
         let (owners, latest): (Vec<_>, Vec<_>) = channels.into_iter().unzip();
         let entered = latest.into_iter().map(|entry| entering(&entry));
-        let creation = MpcCreation { entries: entered.collect::<Option<_>>()?, valid_until };
+        let creation = MpcCreation { entries: entered.collect::<Option<_>>()?, window, valid_until };
         self.check_creation(now, &creation, &owners).ok()?;
         let by = self.join(creation.clone(), owners.clone(), true);
         self.send(Peer::Coordinator, Message::MpcCreate { creation, owners, by });
@@ -26,18 +27,20 @@ impl Turn<'_> {
 
     pub(super) fn checkpoint(&mut self, mpc: MpcId) -> Option<()> {
         let group = self.party.groups.get(&mpc)?;
-        let unseen = group.complete.iter().filter(|(update, _)| {
-            update.entries.iter().any(|entry| group.on_chain.get(&entry.tpc).is_none_or(|seen| *seen < entry.order()))
-        });
-        let submissions: Vec<_> = unseen.cloned().collect();
-        for (update, signatures) in submissions {
-            self.submit(Submission::UpdateMpc(UpdateMpc { update, signatures }));
+        let unseen = |entry: &Entry| {
+            self.party.channels.get(&entry.tpc).is_some_and(|channel| channel.on_chain.order() < entry.order())
+        };
+        let complete = group.complete.iter().filter(|complete| complete.update.entries.iter().any(unseen));
+        let gone = |tpc: &TpcId| group.gone.contains(tpc);
+        let submissions: Vec<_> = complete.map(|complete| complete.message(gone)).collect();
+        for submission in submissions {
+            self.submit(Submission::UpdateMpc(submission));
         }
         Some(())
     }
 
     pub(super) fn propose_mpc_close(&mut self, mpc: MpcId, valid_until: Timestamp) -> Option<()> {
-        let group = self.party.groups.get(&mpc).filter(|group| group.open)?;
+        let group = self.party.groups.get(&mpc).filter(|group| group.is_open())?;
         let close = MpcClose { mpc, entries: group.entries.values().copied().collect(), valid_until };
         self.check_closing(valid_until, &close).ok()?;
         let by = self.leave(close.clone(), true);
@@ -63,18 +66,18 @@ impl Turn<'_> {
                 self.send(Peer::Coordinator, answer);
             }
             Message::MpcCreated { mpc, signatures } => self.created_mpc(mpc, signatures),
-            Message::MpcPropose { payment, update } => {
+            Message::MpcPropose { payment, update, owners } => {
                 let id = self.update_id(&update);
-                let answer = match self.check_update(&payment, &update) {
+                let answer = match self.check_update(&payment, &update, &owners) {
                     Ok(()) => Message::MpcConsent { update: id },
                     Err(reason) => Message::MpcUpdateReject { update: id, reason },
                 };
                 self.send(Peer::Coordinator, answer);
             }
-            Message::MpcUpdate { payment, update } => {
+            Message::MpcUpdate { payment, update, owners } => {
                 let id = self.update_id(&update);
-                let answer = match self.check_update(&payment, &update) {
-                    Ok(()) => Message::MpcUpdateAgree { update: id, signature: self.sign_update(id, update) },
+                let answer = match self.check_update(&payment, &update, &owners) {
+                    Ok(()) => Message::MpcUpdateAgree { update: id, signature: self.sign_update(id, update, owners) },
                     Err(reason) => Message::MpcUpdateReject { update: id, reason },
                 };
                 self.send(Peer::Coordinator, answer);
@@ -110,11 +113,11 @@ impl Turn<'_> {
     /// The chain has the group: its channels are busy, at the states that they entered with.
     pub(super) fn mpc_opened(&mut self, mpc: MpcId) {
         let Some(group) = self.party.groups.get_mut(&mpc) else { return };
-        group.open = true;
-        for entry in &group.creation.entries {
-            group.on_chain.insert(entry.tpc, entry.order());
+        let Some((creation, _)) = group.forming.take() else { return };
+        for entry in creation.entries {
+            group.entries.insert(entry.tpc, entry);
             if let Some(channel) = self.party.channels.get_mut(&entry.tpc) {
-                *channel = Channel { mpc: Some(mpc), ..Channel::new(channel.parties, *entry) };
+                *channel = Channel { mpc: Some(mpc), ..Channel::new(channel.owners, channel.window, entry) };
             }
         }
     }
@@ -122,28 +125,19 @@ impl Turn<'_> {
     /// The chain holds newer states: an update that this member signed is complete even if nobody told it.
     pub(super) fn completed_by_chain(&mut self, mpc: MpcId) {
         let Some(group) = self.party.groups.get(&mpc) else { return };
-        let decided = group.signed.iter().find(|(_, update)| {
-            update.entries.iter().all(|entry| group.on_chain.get(&entry.tpc) == Some(&entry.order()))
-        });
-        if let Some((id, _)) = decided {
-            let id = *id;
-            self.apply(mpc, id, vec![]);
-        }
-    }
-
-    /// The chain has released the group's channels at the states that all their owners signed.
-    pub(super) fn mpc_gone(&mut self, mpc: MpcId) {
-        self.party.groups.remove(&mpc);
-        for channel in self.party.channels.values_mut().filter(|channel| channel.mpc == Some(mpc)) {
-            (channel.mpc, channel.proof, channel.in_flight) = (None, None, None);
-        }
+        let shown = |entry: &Entry| {
+            self.party.channels.get(&entry.tpc).is_some_and(|channel| channel.on_chain.order() == entry.order())
+        };
+        let decided = group.signed.iter().filter(|(_, (update, _))| update.entries.iter().any(shown));
+        let decided: Vec<_> = decided.map(|(id, _)| *id).collect();
+        decided.into_iter().for_each(|id| self.apply(mpc, id, vec![]));
     }
 
     fn check_creation(&self, now: Timestamp, creation: &MpcCreation, owners: &[Owners]) -> Result<(), Reason> {
         rules::check_valid(now, creation.valid_until)?;
         rules::check_entries(&creation.entries)?;
         let belongs = |(entry, owners): (&Entry, &Owners)| {
-            owners.parties[0] < owners.parties[1] && entry.tpc == TpcId::of(&Native, &owners.parties, owners.nonce)
+            owners.parties[0] < owners.parties[1] && entry.tpc == owners.tpc(&Native)
         };
         if creation.entries.len() != owners.len() || !creation.entries.iter().zip(owners).all(belongs) {
             return Err(Reason::WrongOwners);
@@ -153,12 +147,7 @@ impl Turn<'_> {
         for (entry, _) in creation.entries.iter().zip(owners).filter(|(_, owners)| self.owns(owners)) {
             member = true;
             let channel = self.party.channels.get(&entry.tpc).ok_or(protocol::Error::UnknownTpc(entry.tpc))?;
-            if channel.mpc.is_some() {
-                return Err(protocol::Error::TpcBusy(entry.tpc).into());
-            }
-            if channel.in_flight.is_some() {
-                return Err(Reason::InFlight);
-            }
+            channel.check_free()?;
             if entering(&channel.latest) != Some(*entry) {
                 outdated.push(channel.latest);
             }
@@ -178,49 +167,50 @@ impl Turn<'_> {
                 channel.in_flight = Some(InFlight::MpcCreate(mpc));
             }
         }
-        let group = Group {
-            entries: creation.entries.iter().map(|entry| (entry.tpc, *entry)).collect(),
-            creation,
-            owners,
-            initiator,
-            open: false,
-            signed: BTreeMap::new(),
-            complete: vec![],
-            on_chain: BTreeMap::new(),
-            closing: None,
-        };
-        self.party.groups.insert(mpc, group);
+        self.party.groups.insert(mpc, Group { initiator, ..Group::new(Some((creation, owners))) });
         PartySignature { party: self.party.account, signature }
     }
 
     fn created_mpc(&mut self, mpc: MpcId, signatures: Vec<PartySignature>) {
         // The chain may have told first.
-        let Some(group) = self.party.groups.get(&mpc).filter(|group| !group.open) else { return };
-        let owners = group.owners.iter().map(|owners| &owners.parties);
-        if rules::check_all(&Native, &mpc.0, owners, &signatures).is_err() {
+        let Some(group) = self.party.groups.get(&mpc) else { return };
+        let Some((creation, owners)) = &group.forming else { return };
+        if rules::check_all(&Native, &mpc.0, owners.iter().map(|owners| &owners.parties), &signatures).is_err() {
             return self.ignore("the creation is not signed by every owner");
         }
         if group.initiator {
-            let creation = group.creation.clone();
+            let creation = creation.clone();
             self.submit(Submission::CreateMpc(CreateMpc { creation, signatures }));
         }
     }
 
     /// What a member checks before it consents or signs, whoever planned the update.
-    fn check_update(&self, payment: &Payment, update: &MpcUpdate) -> Result<(), Reason> {
+    ///
+    /// It needs to know nothing of others' channels: their owners are proven by the ids, so that the update can be
+    /// completed and brought to the chain, and what happens in them is no loss of its own.
+    fn check_update(&self, payment: &Payment, update: &MpcUpdate, owners: &[Owners]) -> Result<(), Reason> {
         let account = self.party.account;
-        let group = self.party.groups.get(&update.mpc).filter(|group| group.open).ok_or(Reason::UnknownMpc)?;
+        let group = self.party.groups.get(&update.mpc).filter(|group| group.is_open()).ok_or(Reason::UnknownMpc)?;
+        if group.deadline.is_some() {
+            return Err(Reason::Disputed);
+        }
         if payment.mpc != update.mpc {
             return Err(Reason::WrongPosition);
         }
         rules::check_entries(&update.entries)?;
+        let proven = |(entry, owners): (&Entry, &Owners)| entry.tpc == owners.tpc(&Native);
+        if update.entries.len() != owners.len() || !update.entries.iter().zip(owners).all(proven) {
+            return Err(Reason::WrongOwners);
+        }
         let mut changes = vec![];
-        for entry in &update.entries {
-            if !group.entries.contains_key(&entry.tpc) {
+        for (entry, _) in update.entries.iter().zip(owners).filter(|(_, owners)| self.owns(owners)) {
+            let channel = self.party.channels.get(&entry.tpc).ok_or(protocol::Error::UnknownTpc(entry.tpc))?;
+            if channel.mpc != Some(update.mpc) {
                 return Err(protocol::Error::NotMember(entry.tpc).into());
             }
-            let Some(channel) = self.party.channels.get(&entry.tpc) else { continue };
-            rules::advance(&channel.tpc(), entry)?;
+            if rules::release(&channel.tpc(), entry)?.is_none() {
+                return Err(Reason::Outdated(vec![channel.latest]));
+            }
             let furthest = channel.signed.saturating_add(MAX_VERSION_STEP);
             if entry.version <= channel.signed || entry.version > furthest {
                 return Err(Reason::Outdated(vec![channel.latest]));
@@ -241,7 +231,7 @@ impl Turn<'_> {
         check_spend(self.party.spend, position.min(0).unsigned_abs(), 0)
     }
 
-    fn sign_update(&mut self, id: UpdateId, update: MpcUpdate) -> Signature {
+    fn sign_update(&mut self, id: UpdateId, update: MpcUpdate, owners: Vec<Owners>) -> Signature {
         let signature = self.sign(Action::UpdateMpc(&update));
         for entry in &update.entries {
             if let Some(channel) = self.party.channels.get_mut(&entry.tpc) {
@@ -250,22 +240,17 @@ impl Turn<'_> {
             }
         }
         if let Some(group) = self.party.groups.get_mut(&update.mpc) {
-            group.signed.insert(id, update);
+            group.signed.insert(id, (update, owners));
         }
         signature
     }
 
     fn updated_mpc(&mut self, id: UpdateId, signatures: Vec<PartySignature>) {
-        let found = self.party.groups.iter().find_map(|(mpc, group)| Some((*mpc, group, group.signed.get(&id)?)));
-        let Some((mpc, group, update)) = found else {
+        let found = self.party.groups.iter().find_map(|(mpc, group)| Some((*mpc, group.signed.get(&id)?)));
+        let Some((mpc, (_, owners))) = found else {
             return self.ignore("the update is not one that this party has signed");
         };
-        let touched = |owners: &&Owners| {
-            let tpc = TpcId::of(&Native, &owners.parties, owners.nonce);
-            update.entries.iter().any(|entry| entry.tpc == tpc)
-        };
-        let owners = group.owners.iter().filter(touched).map(|owners| &owners.parties);
-        if rules::check_all(&Native, &id, owners, &signatures).is_err() {
+        if rules::check_all(&Native, &id, owners.iter().map(|owners| &owners.parties), &signatures).is_err() {
             return self.ignore("the update is not signed by every owner of the channels that it touches");
         }
         self.apply(mpc, id, signatures);
@@ -274,13 +259,12 @@ impl Turn<'_> {
 
     fn apply(&mut self, mpc: MpcId, id: UpdateId, signatures: Vec<PartySignature>) {
         let Some(group) = self.party.groups.get_mut(&mpc) else { return };
-        let Some(update) = group.signed.remove(&id) else { return };
+        let Some((update, owners)) = group.signed.remove(&id) else { return };
         for entry in &update.entries {
-            group.entries.entry(entry.tpc).and_modify(|known| {
-                if known.order() < entry.order() {
-                    *known = *entry;
-                }
-            });
+            let known = group.entries.entry(entry.tpc).or_insert(*entry);
+            if known.order() < entry.order() {
+                *known = *entry;
+            }
             if let Some(channel) = self.party.channels.get_mut(&entry.tpc) {
                 if channel.latest.order() < entry.order() {
                     channel.latest = *entry;
@@ -288,13 +272,13 @@ impl Turn<'_> {
                 channel.in_flight.take_if(|flight| matches!(flight, InFlight::MpcUpdate(own) if *own == update));
             }
         }
-        group.complete.push((update, signatures));
+        group.complete.push(MpcEvidence { update, signatures, owners });
         let Group { complete, entries, signed, .. } = group;
-        complete.retain(|(update, signatures)| {
+        complete.retain(|MpcEvidence { update, signatures, .. }| {
             !signatures.is_empty() && update.entries.iter().any(|entry| entries.get(&entry.tpc) == Some(entry))
         });
         // An update that a complete one has overtaken in every channel can decide nothing any more.
-        signed.retain(|_, update| {
+        signed.retain(|_, (update, _)| {
             update.entries.iter().any(|entry| entries.get(&entry.tpc).is_some_and(|at| at.order() < entry.order()))
         });
     }
@@ -302,18 +286,16 @@ impl Turn<'_> {
     fn check_closing(&self, now: Timestamp, close: &MpcClose) -> Result<(), Reason> {
         rules::check_valid(now, close.valid_until)?;
         rules::check_entries(&close.entries)?;
-        let group = self.party.groups.get(&close.mpc).filter(|group| group.open).ok_or(Reason::UnknownMpc)?;
-        if !close.entries.iter().map(|entry| &entry.tpc).eq(group.entries.keys()) {
-            return Err(protocol::Error::ChannelsMissing { expected: group.entries.len() as u32 }.into());
-        }
-        let own = close.entries.iter().filter_map(|entry| Some((entry, self.party.channels.get(&entry.tpc)?)));
+        self.party.groups.get(&close.mpc).filter(|group| group.is_open()).ok_or(Reason::UnknownMpc)?;
+        let own = self.party.channels.iter().filter(|(_, channel)| channel.mpc == Some(close.mpc));
         let mut outdated = vec![];
-        for (entry, channel) in own {
+        for (tpc, channel) in own {
             if channel.in_flight.is_some() {
                 return Err(Reason::InFlight);
             }
-            if channel.latest != *entry {
-                outdated.push(channel.latest);
+            match close.entries.binary_search_by_key(tpc, |entry| entry.tpc) {
+                Ok(index) if close.entries.get(index) == Some(&channel.latest) => {}
+                _ => outdated.push(channel.latest),
             }
         }
         if outdated.is_empty() {
@@ -338,24 +320,17 @@ impl Turn<'_> {
     }
 
     fn closed_mpc(&mut self, mpc: MpcId, signatures: Vec<PartySignature>) {
-        let closing = self.party.groups.get(&mpc).and_then(|group| Some((group, group.closing.clone()?)));
-        // The chain may have told first.
-        let Some((group, close)) = closing else { return };
-        let payload = Action::CloseMpc(&close).payload(&Native, &self.party.domain);
-        let owners = group.owners.iter().map(|owners| &owners.parties);
-        if rules::check_all(&Native, &payload, owners, &signatures).is_err() {
-            return self.ignore("the closing is not signed by every owner");
-        }
-        if group.initiator {
-            self.submit(Submission::CloseMpc(CloseMpc { close, signatures }));
-        }
+        let Some(group) = self.party.groups.get(&mpc).filter(|group| group.initiator) else { return };
+        // The chain may have told first. Whether everybody has signed is the contract's to say, before anything is paid.
+        let Some(close) = group.closing.clone() else { return };
+        self.submit(Submission::CloseMpc(CloseMpc { close, signatures }));
     }
 
     /// Takes over newer states of others' channels, to start the next request from. They bind nobody but their owners.
     fn learn(&mut self, mpc: MpcId, reason: &Reason) {
         let (Reason::Outdated(newer), Some(group)) = (reason, self.party.groups.get_mut(&mpc)) else { return };
         for entry in newer.iter().filter(|entry| !self.party.channels.contains_key(&entry.tpc)) {
-            group.entries.entry(entry.tpc).and_modify(|known| *known = *entry);
+            group.entries.insert(entry.tpc, *entry);
         }
     }
 
@@ -375,5 +350,5 @@ pub(super) fn entering(latest: &Entry) -> Option<Entry> {
 
 /// Whether `update` moves every channel of `earlier` further, so that `earlier` can no longer decide any of them alone.
 fn replaces(update: &MpcUpdate, earlier: &MpcUpdate) -> bool {
-    earlier.entries.iter().all(|old| update.entries.iter().any(|new| new.tpc == old.tpc && new.version > old.version))
+    earlier.entries.iter().all(|old| update.entries.iter().any(|new| new.tpc == old.tpc && new.order() > old.order()))
 }

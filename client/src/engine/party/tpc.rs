@@ -11,13 +11,13 @@ impl Turn<'_> {
         &mut self,
         peer: AccountId,
         nonce: Nonce,
-        own: Balance,
-        theirs: Balance,
+        [own, theirs]: [Balance; 2],
+        window: Window,
         valid_until: Timestamp,
     ) -> Option<()> {
         let index = usize::from(self.party.account > peer);
         let parties = in_order(index, self.party.account, peer);
-        let creation = TpcCreation { parties, nonce, balances: in_order(index, own, theirs), valid_until };
+        let creation = TpcCreation { parties, nonce, balances: in_order(index, own, theirs), window, valid_until };
         rules::create_tpc(&creation, nonce).ok()?;
         let signature = self.sign(Action::CreateTpc(&creation));
         self.party.opening.insert(creation.id(&Native), (creation, signature));
@@ -28,10 +28,8 @@ impl Turn<'_> {
     pub(super) fn pay_tpc(&mut self, id: TpcId, amount: Balance) -> Option<()> {
         let account = self.party.account;
         let channel = self.party.channels.get(&id)?;
-        let index = self.index(&channel.parties)?;
-        if channel.mpc.is_some() || channel.in_flight.is_some() {
-            return None;
-        }
+        let index = self.index(&channel.owners.parties)?;
+        channel.check_free().ok()?;
         let [own, other] = in_order(index, channel.latest.balances[0], channel.latest.balances[1]);
         let shifted = in_order(index, own.checked_sub(amount)?, other.checked_add(amount)?);
         let entry = Entry { version: channel.next_version(index)?, balances: shifted, ..channel.latest };
@@ -47,10 +45,10 @@ impl Turn<'_> {
     pub(super) fn propose_close(&mut self, id: TpcId, valid_until: Timestamp) -> Option<()> {
         let account = self.party.account;
         let channel = self.party.channels.get(&id)?;
-        if channel.mpc.is_some() || channel.in_flight.is_some() {
+        if channel.mpc.is_some() || channel.in_flight.is_some() || channel.is_divided() {
             return None;
         }
-        let version = channel.next_version(self.index(&channel.parties)?)?;
+        let version = channel.next_version(self.index(&channel.owners.parties)?)?;
         let close = TpcClose { last: Entry { version, ..channel.latest }, valid_until };
         let peer = channel.peer(account);
         let signature = self.sign(Action::CloseTpc(&close));
@@ -103,7 +101,7 @@ impl Turn<'_> {
                 }
                 self.tell(Notice::TpcRejected(tpc, reason));
             }
-            _ => self.ignore("the message is not one between two parties"),
+            message => self.agreement_message(now, peer, message),
         }
     }
 
@@ -147,12 +145,15 @@ impl Turn<'_> {
     fn agree_to_update(&mut self, peer: AccountId, entry: Entry, signature: Signature) -> Result<Signature, Reason> {
         let account = self.party.account;
         let channel = self.party.channels.get(&entry.tpc).ok_or(protocol::Error::UnknownTpc(entry.tpc))?;
-        let index = self.index(&channel.parties).ok_or(Reason::WrongOwners)?;
+        let index = self.index(&channel.owners.parties).ok_or(Reason::WrongOwners)?;
         if channel.peer(account) != peer {
             return Err(Reason::WrongOwners);
         }
         if channel.mpc.is_some() {
             return Err(protocol::Error::TpcBusy(entry.tpc).into());
+        }
+        if channel.deadline.is_some() {
+            return Err(Reason::Disputed);
         }
         let superseded = match &channel.in_flight {
             None => false,
@@ -162,7 +163,8 @@ impl Turn<'_> {
         };
         rules::advance(&channel.tpc(), &entry)?;
         let furthest = channel.signed.max(channel.latest.version).saturating_add(MAX_VERSION_STEP);
-        if entry.version % 2 == index as Version % 2 || entry.version > furthest {
+        if entry.epoch != channel.latest.epoch || entry.version % 2 == index as Version % 2 || entry.version > furthest
+        {
             return Err(Reason::Outdated(vec![channel.latest]));
         }
         let after = Channel { latest: entry, ..channel.clone() }.own(account);
@@ -181,7 +183,7 @@ impl Turn<'_> {
     fn updated(&mut self, peer: AccountId, tpc: TpcId, version: Version, signature: Signature) {
         let in_flight = self.party.channels.get(&tpc).and_then(|channel| {
             let Some(InFlight::TpcUpdate(entry, own)) = &channel.in_flight else { return None };
-            Some((*entry, *own, self.index(&channel.parties)?, channel.peer(self.party.account)))
+            Some((*entry, *own, self.index(&channel.owners.parties)?, channel.peer(self.party.account)))
         });
         match in_flight {
             Some((entry, own, index, other))
@@ -224,8 +226,9 @@ impl Turn<'_> {
         if channel.in_flight.is_some() {
             return Err(Reason::InFlight);
         }
+        agreement::check_undivided(channel)?;
         rules::advance(&channel.tpc(), &close.last)?;
-        if close.last.balances != channel.latest.balances {
+        if (close.last.epoch, close.last.balances) != (channel.latest.epoch, channel.latest.balances) {
             return Err(Reason::Outdated(vec![channel.latest]));
         }
         if !self.verify(Action::CloseTpc(&close), peer, &signature) {
@@ -242,13 +245,14 @@ impl Turn<'_> {
     fn closed(&mut self, peer: AccountId, tpc: TpcId, signature: Signature) {
         let closing = self.party.channels.get(&tpc).and_then(|channel| {
             let Some(InFlight::TpcClose(close, own)) = &channel.in_flight else { return None };
-            Some((*close, *own, self.index(&channel.parties)?, channel.peer(self.party.account)))
+            Some((*close, *own, self.index(&channel.owners.parties)?, channel.peer(self.party.account)))
         });
         match closing {
             Some((close, own, index, other))
                 if other == peer && self.verify(Action::CloseTpc(&close), peer, &signature) =>
             {
-                self.submit(Submission::CloseTpc(CloseTpc { close, signatures: in_order(index, own, signature) }));
+                let signatures = in_order(index, own, signature);
+                self.submit_whole(tpc, Submission::CloseTpc(CloseTpc { close, signatures }));
             }
             _ => self.ignore("the agreement fits no closing of this party"),
         }

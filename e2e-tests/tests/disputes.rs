@@ -1,0 +1,83 @@
+//! One user alone, with the command line, on a real node: an old state is disputed, answered by a watcher, settled.
+#![allow(clippy::unwrap_used)] // A failure here fails the test.
+
+use braid::{
+    chain::{node::NodeChain, Chain, UNIT},
+    contract::{Bundle, Contract},
+    engine::party::Command,
+    keys::address,
+    local::Local,
+    watch::save_states,
+};
+use e2e_tests::{braid, keys, run, Finished, TestNode};
+use protocol::{
+    abi::{Deposit, GetTpc},
+    state::MIN_WINDOW,
+    TpcId,
+};
+use serde_json::Value;
+
+const STAKE: u128 = 50 * UNIT;
+
+fn json(finished: &Finished) -> Value {
+    assert!(finished.success, "{finished:?}");
+    serde_json::from_str(&finished.stdout).unwrap()
+}
+
+#[test]
+fn an_old_state_is_disputed_answered_by_a_watcher_and_settled_with_the_command_line() {
+    let node = TestNode::start();
+    let url = node.url();
+    let mut chain = NodeChain::connect(&url).unwrap();
+    let mut users = ["//Alice", "//Bob"].map(|suri| (suri, keys(suri)));
+    users.sort_by_key(|(_, keys)| keys.account());
+    let [(cheat, first), (_, second)] = users;
+    let peer = second.account();
+    let (contract, _) = Contract::deploy(&mut chain, &first, &Bundle::built_in().unwrap()).unwrap();
+    let at = address(&contract.account);
+    let mut world = Local::new(chain, contract, vec![first, second], STAKE).unwrap();
+    for user in 0..2 {
+        world.set_watched(user, false).unwrap();
+        world.call(user, STAKE, &Deposit {}).unwrap();
+    }
+    // The clock of a node is that of its machine: an agreement without end.
+    let (window, valid_until) = (MIN_WINDOW, u64::MAX);
+    let open = Command::OpenTpc { peer, nonce: 0, own: STAKE, theirs: STAKE, window, valid_until };
+    assert_eq!(world.command(0, open).unwrap(), []);
+    let tpc = *world.party(0).unwrap().channels().keys().next().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (old, newest) = (folder.path().join("old"), folder.path().join("newest"));
+    world.command(0, Command::PayTpc { tpc, amount: UNIT }).unwrap();
+    save_states(&old, &world.party(0).unwrap().evidence()).unwrap();
+    world.command(0, Command::PayTpc { tpc, amount: 20 * UNIT }).unwrap();
+    save_states(&newest, &world.party(1).unwrap().evidence()).unwrap();
+
+    let id = tpc.to_string();
+    let [old, newest] = [&old, &newest].map(|path| path.to_str().unwrap().to_owned());
+    let command =
+        |name: &str, rest: &[&str]| run(braid().args([name, "--node", &url, "--contract", &at, "--json"]).args(rest));
+    let says = |finished: &Finished, what: &str| {
+        assert!(!finished.success && finished.stderr.lines().count() == 1, "{finished:?}");
+        assert!(finished.stderr.starts_with("error: ") && finished.stderr.contains(what), "{finished:?}");
+    };
+    says(&command("dispute", &["--tpc", &id, "--suri", "//Ferdie"]), "only an owner may do this");
+    says(&command("settle", &["--tpc", &id]), "is not disputed: dispute it first");
+    says(&command("dispute", &["--tpc", &TpcId([7; 32]).to_string()]), "there is no channel 0x0707");
+    says(&command("watch", &["--states", "nowhere"]), "nowhere: No such file");
+    says(&command("watch", &["--states", "README.md"]), "README.md: this is no file of signed states");
+
+    let disputed = json(&command("dispute", &["--tpc", &id, "--suri", cheat, "--states", &old]));
+    assert_eq!(disputed["brought"][0]["message"], "update_tpc");
+    let stored = world.contract.query(&mut world.chain, &GetTpc { id: tpc }).unwrap().unwrap();
+    assert_eq!(stored.balances, [STAKE - UNIT, STAKE + UNIT], "the old state is on chain");
+    assert_eq!(disputed["deadline_ms"], stored.deadline.unwrap());
+    says(&command("settle", &["--tpc", &id]), "settle after that");
+    let before = world.chain.free_balance(peer).unwrap();
+
+    let watched = json(&command("watch", &["--states", &newest, "--suri", "//Ferdie", "--once"]));
+    assert_eq!((&watched["message"], &watched["refusal"]), (&Value::from("update_tpc"), &Value::Null));
+    let settled = json(&command("settle", &["--tpc", &id, "--suri", "//Ferdie", "--wait"]));
+    assert_eq!(settled["message"], "settle_tpc");
+    assert_eq!(world.chain.free_balance(peer).unwrap(), before + STAKE + 21 * UNIT);
+    assert_eq!(world.contract.query(&mut world.chain, &GetTpc { id: tpc }), Ok(None));
+}
