@@ -6,11 +6,11 @@ mod common;
 use braid::{
     contract::Event,
     engine::{
-        message::{Payment, Reason, Scope},
-        party::Command,
-        step::Notice,
+        message::{Message, Payment, Reason, Scope},
+        party::{Command, Input},
+        step::{Effect, MemoryStore, Notice, Peer},
     },
-    keys::Keys,
+    keys::{Keys, Native},
     planning::Transfer,
     watch::Watch,
     watcher::{Evidence, Why},
@@ -18,8 +18,8 @@ use braid::{
 use common::*;
 use devchain::UNIT;
 use protocol::{
-    abi::{Deposit, DisputeMpc, DisputeTpc, GetMpc, GetTpc, SettleTpc, UpdateTpc},
-    Error, MpcId, TpcId,
+    abi::{Deposit, DisputeMpc, DisputeTpc, GetDomain, GetMpc, GetTpc, SettleTpc, UpdateTpc},
+    Action, Entry, Error, MpcId, TpcClose, TpcId,
 };
 
 fn quiet(world: &mut World, user: usize, command: Command) {
@@ -367,6 +367,49 @@ fn a_part_is_busy_in_a_group_while_another_is_paid_on() {
 }
 
 #[test]
+fn the_first_part_is_busy_in_a_group_and_is_made_whole_again_after_it() {
+    let mut world = world(3, STAKE);
+    open_all(&mut world);
+    let tpc = between(&world, 0, 1);
+    let [first, second] = split(&mut world, tpc);
+    quiet(&mut world, 0, Command::CheckpointTpc(tpc));
+    let channels = latest(&world).into_iter().filter(|(_, entry)| entry.tpc != second).collect();
+    let valid_until = later(&mut world);
+    quiet(&mut world, 0, Command::CreateMpc { channels, window: WINDOW, valid_until });
+    let mpc = world.party(0).unwrap().groups().next().unwrap();
+    pay(&mut world, mpc, 0, 1, 5 * UNIT);
+    quiet(&mut world, 1, Command::PayTpc { tpc: second, amount: 2 * UNIT });
+    quiet(&mut world, 0, Command::CloseMpc { mpc, valid_until });
+    let notices = world.command(0, Command::CloseTpc { tpc: first, valid_until }).unwrap();
+    assert_eq!(told(&notices, |notice| matches!(notice, Notice::Ignored(_))), 1, "it is still divided");
+    quiet(&mut world, 0, Command::SplitTpc { tpc, parts: vec![(97 * UNIT, 103 * UNIT)] });
+    world.take_calls();
+    quiet(&mut world, 0, Command::CloseTpc { tpc, valid_until });
+    assert_eq!(calls(&mut world), ["split_tpc", "close_tpc"]);
+}
+
+#[test]
+fn a_closing_does_not_use_up_the_versions() {
+    let mut world = world(2, STAKE);
+    let tpc = open(&mut world, 0, 1);
+    let valid_until = later(&mut world);
+    let mut users: Vec<_> = (0..2).map(|user| Keys::from_suri(&format!("//user{user}")).unwrap()).collect();
+    users.sort_by_key(Keys::account);
+    let domain = world.contract.query(&mut world.chain, &GetDomain {}).unwrap();
+    let party = world.party(0).unwrap();
+    let agreed = |version| {
+        let close = TpcClose { last: Entry { version, ..party.channels()[&tpc].latest }, valid_until };
+        let signature = users[1].sign(&Action::CloseTpc(&close).payload(&Native, &domain));
+        let message = Input::Message(Peer::Party(users[1].account()), Message::TpcClose { close, signature });
+        let (_, effects) = party.step(&users[0], 0, message).save(&mut MemoryStore::default()).unwrap();
+        matches!(effects[..], [Effect::Send(_, Message::TpcCloseAgree { .. })])
+    };
+    assert!(agreed(1), "the turn of the second owner");
+    assert!(!agreed(2), "the turn of the first owner");
+    assert!(!agreed(u64::MAX), "as far as there are versions");
+}
+
+#[test]
 fn a_split_channel_comes_back_whole_from_a_dispute_over_an_old_division() {
     let mut world = world(2, STAKE);
     let tpc = open(&mut world, 0, 1);
@@ -379,7 +422,7 @@ fn a_split_channel_comes_back_whole_from_a_dispute_over_an_old_division() {
     quiet(&mut world, 1, Command::PayTpc { tpc: new_part, amount: UNIT });
     world.set_absent(1, true).unwrap();
     world.take_calls();
-    let old_part = old.split.tpc.part(&braid::keys::Native, old.split.epoch, 1);
+    let old_part = old.split.tpc.part(&Native, old.split.epoch, 1);
     world.call(0, 0, &old).unwrap();
     assert_eq!(calls(&mut world)[..2], ["split_tpc", "split_tpc"], "the newest division answers at once");
     assert!(world.contract.query(&mut world.chain, &GetTpc { id: old_part }).unwrap().is_none());

@@ -318,6 +318,12 @@ impl Channel {
         }
     }
 
+    /// The channel in `mpc`, which the chain holds at `state`. What it is divided into does not change by that.
+    fn entered(&self, mpc: MpcId, state: Entry) -> Self {
+        let (split, divided_on_chain) = (self.split.clone(), self.divided_on_chain);
+        Self { mpc: Some(mpc), split, divided_on_chain, ..Self::new(self.owners, self.window, state) }
+    }
+
     fn peer(&self, account: AccountId) -> AccountId {
         let [first, second] = self.owners.parties;
         if first == account {

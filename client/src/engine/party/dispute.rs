@@ -156,7 +156,7 @@ impl Turn<'_> {
     fn joined(&mut self, mpc: MpcId, tpc: TpcId) {
         let Some(channel) = self.party.channels.get_mut(&tpc).filter(|channel| channel.mpc.is_none()) else { return };
         let Some(state) = mpc::entering(&channel.latest) else { return };
-        *channel = Channel { mpc: Some(mpc), ..Channel::new(channel.owners, channel.window, state) };
+        *channel = channel.entered(mpc, state);
         let owners = channel.owners;
         let group = self.party.groups.entry(mpc).or_insert_with(|| Group::new(None));
         group.entries.insert(tpc, state);

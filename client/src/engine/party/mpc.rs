@@ -117,7 +117,7 @@ impl Turn<'_> {
         for entry in creation.entries {
             group.entries.insert(entry.tpc, entry);
             if let Some(channel) = self.party.channels.get_mut(&entry.tpc) {
-                *channel = Channel { mpc: Some(mpc), ..Channel::new(channel.owners, channel.window, entry) };
+                *channel = channel.entered(mpc, entry);
             }
         }
     }

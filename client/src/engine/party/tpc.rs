@@ -162,11 +162,7 @@ impl Turn<'_> {
             Some(_) => return Err(Reason::InFlight),
         };
         rules::advance(&channel.tpc(), &entry)?;
-        let furthest = channel.signed.max(channel.latest.version).saturating_add(MAX_VERSION_STEP);
-        if entry.epoch != channel.latest.epoch || entry.version % 2 == index as Version % 2 || entry.version > furthest
-        {
-            return Err(Reason::Outdated(vec![channel.latest]));
-        }
+        check_turn(channel, index, &entry)?;
         let after = Channel { latest: entry, ..channel.clone() }.own(account);
         check_spend(0, channel.own(account), after)?;
         if !self.verify(Action::UpdateTpc(&entry), peer, &signature) {
@@ -228,7 +224,8 @@ impl Turn<'_> {
         }
         agreement::check_undivided(channel)?;
         rules::advance(&channel.tpc(), &close.last)?;
-        if (close.last.epoch, close.last.balances) != (channel.latest.epoch, channel.latest.balances) {
+        check_turn(channel, self.index(&channel.owners.parties).ok_or(Reason::WrongOwners)?, &close.last)?;
+        if close.last.balances != channel.latest.balances {
             return Err(Reason::Outdated(vec![channel.latest]));
         }
         if !self.verify(Action::CloseTpc(&close), peer, &signature) {
@@ -257,4 +254,15 @@ impl Turn<'_> {
             _ => self.ignore("the agreement fits no closing of this party"),
         }
     }
+}
+
+/// Refuses a state that is not the turn of the peer of the owner at `index`, or that uses up too many versions or an
+/// epoch.
+fn check_turn(channel: &Channel, index: usize, entry: &Entry) -> Result<(), Reason> {
+    let Entry { epoch, version, .. } = channel.latest;
+    let furthest = channel.signed.max(version).saturating_add(MAX_VERSION_STEP);
+    if entry.epoch != epoch || entry.version % 2 == index as Version % 2 || entry.version > furthest {
+        return Err(Reason::Outdated(vec![channel.latest]));
+    }
+    Ok(())
 }
