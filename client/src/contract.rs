@@ -2,8 +2,8 @@
 
 use crate::{
     chain::{Chain, ChainError, ContractCall, Instantiation, RawEvent, Receipt},
-    engine::step::Submission,
-    keys::{address, Keys, Native},
+    engine::step::{for_each_submission, Submission},
+    keys::{address, bytes32, Keys, Native},
 };
 use codec::{Decode, DecodeAll, Encode};
 use protocol::{
@@ -67,35 +67,53 @@ impl Bundle {
     fn event_names(&self) -> BTreeMap<[u8; 32], String> {
         let events = self.metadata["spec"]["events"].as_array().into_iter().flatten();
         let named = events.filter_map(|event| {
-            let topic = hex::decode(event["signature_topic"].as_str()?.trim_start_matches("0x")).ok()?;
-            Some((topic.try_into().ok()?, event["label"].as_str()?.to_owned()))
+            let topic = bytes32(event["signature_topic"].as_str()?.trim_start_matches("0x"))?;
+            Some((topic, event["label"].as_str()?.to_owned()))
         });
         named.collect()
     }
 }
 
-/// An event of the contract.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs)] // Each variant holds the event of its name, documented there.
-pub enum Event {
-    Deposited(event::Deposited),
-    Withdrawn(event::Withdrawn),
-    TpcCreated(event::TpcCreated),
-    TpcUpdated(event::TpcUpdated),
-    TpcClosed(event::TpcClosed),
-    MpcCreated(event::MpcCreated),
-    MpcEntered(event::MpcEntered),
-    MpcUpdated(event::MpcUpdated),
-    MpcClosed(event::MpcClosed),
-    TpcToppedUp(event::TpcToppedUp),
-    TpcWithdrawn(event::TpcWithdrawn),
-    TpcDivided(event::TpcDivided),
-    TpcDisputed(event::TpcDisputed),
-    TpcSettled(event::TpcSettled),
-    MpcLeft(event::MpcLeft),
-    MpcDisputed(event::MpcDisputed),
-    MpcSettled(event::MpcSettled),
+macro_rules! events {
+    ($($name:ident),* $(,)?) => {
+        /// An event of the contract.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[allow(missing_docs)] // Each variant holds the event of its name, documented there.
+        pub enum Event {
+            $($name(event::$name)),*
+        }
+
+        impl Event {
+            /// Reads the fields of the event that has this name.
+            fn decode(name: &str, data: &[u8]) -> Option<Self> {
+                match name {
+                    $(stringify!($name) => event::$name::decode_all(&mut &*data).ok().map(Self::$name),)*
+                    _ => None,
+                }
+            }
+        }
+    };
 }
+
+events!(
+    Deposited,
+    Withdrawn,
+    TpcCreated,
+    TpcUpdated,
+    TpcClosed,
+    TpcToppedUp,
+    TpcWithdrawn,
+    TpcDivided,
+    TpcDisputed,
+    TpcSettled,
+    MpcCreated,
+    MpcEntered,
+    MpcUpdated,
+    MpcLeft,
+    MpcClosed,
+    MpcDisputed,
+    MpcSettled,
+);
 
 /// Why a call of the contract did not happen.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -249,23 +267,7 @@ impl Contract {
                 }
             };
         }
-        call!(
-            CreateTpc,
-            UpdateTpc,
-            CloseTpc,
-            TopUpTpc,
-            WithdrawTpc,
-            SplitTpc,
-            DisputeTpc,
-            SettleTpc,
-            CreateMpc,
-            UpdateMpc,
-            CloseMpc,
-            JoinMpc,
-            LeaveMpc,
-            DisputeMpc,
-            SettleMpc
-        )
+        for_each_submission!(call)
     }
 
     /// Reads an event, if it is one of this contract.
@@ -273,33 +275,7 @@ impl Contract {
         if raw.contract != self.account {
             return None;
         }
-        macro_rules! decode {
-            ($($name:ident),*) => {
-                match self.events.get(raw.topics.first()?)?.as_str() {
-                    $(stringify!($name) => event::$name::decode_all(&mut &raw.data[..]).ok().map(Event::$name),)*
-                    _ => None,
-                }
-            };
-        }
-        decode!(
-            Deposited,
-            Withdrawn,
-            TpcCreated,
-            TpcUpdated,
-            TpcClosed,
-            TpcToppedUp,
-            TpcWithdrawn,
-            TpcDivided,
-            TpcDisputed,
-            TpcSettled,
-            MpcCreated,
-            MpcEntered,
-            MpcUpdated,
-            MpcLeft,
-            MpcClosed,
-            MpcDisputed,
-            MpcSettled
-        )
+        Event::decode(self.events.get(raw.topics.first()?)?, &raw.data)
     }
 }
 

@@ -93,7 +93,7 @@ impl<C: Chain> Bench<C> {
     /// If the chain refuses.
     ///
     /// # Panics
-    /// If the built-in bundle is broken.
+    /// As [`Bench::with_users`].
     pub fn new(mut chain: C, parties: usize) -> Result<Self, CallError> {
         let user = |index| Keys::from_suri(&format!("//user{index}")).expect("a derivation path is a valid seed; qed");
         let mut users: Vec<_> = (0..parties).map(user).collect();
@@ -102,6 +102,18 @@ impl<C: Chain> Bench<C> {
         for user in &users {
             chain.transfer(&alice, user.account(), 700 * UNIT)?;
         }
+        Self::with_users(chain, users)
+    }
+
+    /// A new deployment for users, ascending by account, who have what they need on the chain. //Alice pays for it.
+    ///
+    /// # Errors
+    /// If the chain refuses.
+    ///
+    /// # Panics
+    /// If the built-in bundle is broken.
+    pub fn with_users(mut chain: C, users: Vec<Keys>) -> Result<Self, CallError> {
+        let alice = Keys::from_suri("//Alice").expect("a derivation path is a valid seed; qed");
         let bundle = Bundle::built_in().expect("the committed bundle is checked by the build; qed");
         let (contract, _) = Contract::deploy(&mut chain, &alice, &bundle)?;
         let domain = contract.query(&mut chain, &GetDomain {})?;

@@ -2,20 +2,20 @@
 
 use crate::{
     report::Call,
-    show::{say, OnNode},
+    show::{say, units, OnNode},
 };
 use anyhow::{bail, ensure, Result};
 use braid::{
     chain::{node::NodeChain, Chain},
-    contract::{Bundle, CallError, Contract, Event},
+    contract::{Bundle, Contract, Event},
     engine::step::Submission,
-    keys::{parse_address, Keys},
+    keys::{bytes32, parse_address, Keys},
     watch::{load_states, Report as Watched, Watch},
     watcher::Why,
 };
 use protocol::{
     abi::{DisputeMpc, DisputeTpc, GetMpc, GetTpc, SettleMpc, SettleTpc},
-    Error, MpcId, Timestamp, TpcId,
+    MpcId, Timestamp, TpcId,
 };
 use serde::Serialize;
 use std::{path::PathBuf, time::Duration};
@@ -171,7 +171,7 @@ pub fn dispute(options: &Dispute) -> Result<()> {
     let rows = [
         ("Answers are taken until (ms)", report.deadline_ms.to_string()),
         ("Newer states brought first", newer.to_string()),
-        ("Fee (UNIT)", crate::show::units(report.call.fee_planck as i128)),
+        ("Fee (UNIT)", units(report.call.fee_planck as i128)),
     ];
     Ok(options.at.on.print(&report, &rows)?)
 }
@@ -191,17 +191,11 @@ pub fn settle(options: &Settle) -> Result<()> {
         }
         _ => bail!("name a --tpc or an --mpc"),
     };
-    if let Some(deadline) = deadline.filter(|_| options.wait) {
+    // The trial sees the last block's clock, and a node that seals on demand may not have had one for long.
+    if let Some(deadline) = deadline.filter(|deadline| options.wait || *deadline < chain.now()) {
         chain.wait_until(&keys, deadline)?;
     }
-    let called = match contract.submit(&mut chain, &keys, &submission) {
-        // The trial sees the last block's clock, and a node that seals on demand may not have had one for long.
-        Err(CallError::Contract(Error::TooEarly { deadline })) if deadline < chain.now() => {
-            chain.wait_until(&keys, deadline)?;
-            contract.submit(&mut chain, &keys, &submission)?
-        }
-        called => called?,
-    };
+    let called = contract.submit(&mut chain, &keys, &submission)?;
     let call = Call::new(submission.message(), &called.receipt);
     let paid = called.events.iter().find_map(|event| match event {
         Event::TpcSettled(event) => Some(event.balances),
@@ -209,10 +203,10 @@ pub fn settle(options: &Settle) -> Result<()> {
     });
     let mut rows = vec![("Settled by", submission.message().to_owned())];
     if let Some([first, second]) = paid {
-        rows.push(("Paid to the lower owner (UNIT)", crate::show::units(first as i128)));
-        rows.push(("Paid to the higher owner (UNIT)", crate::show::units(second as i128)));
+        rows.push(("Paid to the lower owner (UNIT)", units(first as i128)));
+        rows.push(("Paid to the higher owner (UNIT)", units(second as i128)));
     }
-    rows.push(("Fee (UNIT)", crate::show::units(call.fee_planck as i128)));
+    rows.push(("Fee (UNIT)", units(call.fee_planck as i128)));
     Ok(options.at.on.print(&call, &rows)?)
 }
 
@@ -247,6 +241,5 @@ pub fn watch(options: &Options) -> Result<()> {
 
 /// Reads 32 bytes in hexadecimal.
 fn id(text: &str) -> Result<[u8; 32], String> {
-    let bytes = hex::decode(text.trim_start_matches("0x")).ok().and_then(|bytes| bytes.try_into().ok());
-    bytes.ok_or_else(|| "it is no id: give 32 bytes in hexadecimal (0x…)".to_owned())
+    bytes32(text.trim_start_matches("0x")).ok_or_else(|| "it is no id: give 32 bytes in hexadecimal (0x…)".to_owned())
 }

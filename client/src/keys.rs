@@ -51,10 +51,15 @@ pub fn address(account: &AccountId) -> String {
 /// If the text is neither.
 pub fn parse_address(text: &str) -> Result<AccountId, BadAddress> {
     let bytes = match text.strip_prefix("0x") {
-        Some(digits) => hex::decode(digits).ok().and_then(|bytes| bytes.try_into().ok()),
+        Some(digits) => bytes32(digits),
         None => AccountId32::from_str(text).ok().map(|account| account.0),
     };
     bytes.map(AccountId::from).ok_or_else(|| BadAddress(text.to_owned()))
+}
+
+/// Reads 32 bytes in hexadecimal, without 0x.
+pub fn bytes32(digits: &str) -> Option<[u8; 32]> {
+    hex::decode(digits).ok()?.try_into().ok()
 }
 
 /// The client's own hashing and signature checks.

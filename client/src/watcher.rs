@@ -169,7 +169,7 @@ impl Watcher {
         }
         self.bring_tpcs.clear();
         self.bring_mpcs.clear();
-        answers.retain(|answer| self.brought.insert(hash(answer)));
+        answers.retain(|answer| self.brought.insert(Native.blake2_256(&answer.call_data())));
         let mut tasks: Vec<_> = answers.into_iter().map(|submission| Task { submission, why: Why::Answer }).collect();
         let settle = |submission| Task { submission, why: Why::Settle };
         self.tpcs.retain(|id, deadline| {
@@ -212,15 +212,4 @@ fn answers_for_tpc(evidence: &Evidence, tpc: &TpcId) -> Vec<Submission> {
     let family = evidence.tpcs.values().filter(|part| part.whole == whole);
     let latest = family.filter_map(|part| part.latest.clone()).map(Submission::UpdateTpc);
     split.map(Submission::SplitTpc).into_iter().chain(latest).collect()
-}
-
-/// Tells answers apart.
-fn hash(submission: &Submission) -> [u8; 32] {
-    let bytes = match submission {
-        Submission::UpdateTpc(message) => message.encode(),
-        Submission::SplitTpc(message) => message.encode(),
-        Submission::UpdateMpc(message) => message.encode(),
-        _ => vec![],
-    };
-    Native.blake2_256(&bytes)
 }

@@ -2,14 +2,13 @@
 
 use braid::{
     chain::{Weight, UNIT},
-    contract::{Bundle, Contract},
     costs::Bench,
     keys::{Keys, Native},
 };
 use devchain::{Call, Devchain};
 use expect_test::expect_file;
 use protocol::{
-    abi::{CreateMpc, Deposit, GetDomain, GetMpc, JoinMpc, LeaveMpc, Message, UpdateMpc},
+    abi::{CreateMpc, Deposit, GetMpc, JoinMpc, LeaveMpc, Message, UpdateMpc},
     state::MIN_WINDOW,
     Action, Entry, MpcCreation, MpcId, MpcJoin, MpcLeave, MpcUpdate, TpcId,
 };
@@ -47,12 +46,8 @@ impl Crowd {
         let mut users: Vec<_> = (0..USERS).map(user).collect();
         users.sort_by_key(Keys::account);
         let endowed: Vec<_> = users.iter().map(|keys| (*keys.account().as_ref(), 1_000 * UNIT)).collect();
-        let mut chain = Devchain::with_accounts(&endowed);
-        let alice = Keys::from_suri("//Alice").expect("a derivation path is a valid seed");
-        let bundle = Bundle::built_in().expect("the bundle is ours");
-        let (contract, _) = Contract::deploy(&mut chain, &alice, &bundle).expect("it deploys");
-        let domain = contract.query(&mut chain, &GetDomain {}).expect("it answers");
-        Self { bench: Bench { chain, contract, domain, users }, tpcs: vec![], stage: Stage::default() }
+        let bench = Bench::with_users(Devchain::with_accounts(&endowed), users).expect("it deploys");
+        Self { bench, tpcs: vec![], stage: Stage::default() }
     }
 
     /// Makes calls without a trial, since nothing is refused here, in as few blocks as take them, and counts.

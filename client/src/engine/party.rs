@@ -350,29 +350,68 @@ impl Channel {
         self.split.as_ref().is_some_and(|(split, _)| split.parts.len() > 1)
     }
 
-    /// Refuses what a channel that is busy, in dispute, or in the middle of another agreement cannot do.
-    fn check_free(&self) -> Result<(), Reason> {
-        if self.mpc.is_some() {
-            return Err(protocol::Error::TpcBusy(self.latest.tpc).into());
+    /// Refuses what a channel that is busy in a group cannot do.
+    fn check_alone(&self) -> Result<(), Reason> {
+        match self.mpc {
+            Some(_) => Err(protocol::Error::TpcBusy(self.latest.tpc).into()),
+            None => Ok(()),
         }
-        if self.deadline.is_some() {
-            return Err(Reason::Disputed);
+    }
+
+    fn check_undisputed(&self) -> Result<(), Reason> {
+        match self.deadline {
+            Some(_) => Err(Reason::Disputed),
+            None => Ok(()),
         }
-        if self.in_flight.is_some() {
-            return Err(Reason::InFlight);
+    }
+
+    /// Refuses what has to wait until another agreement is decided.
+    fn check_decided(&self) -> Result<(), Reason> {
+        match self.in_flight {
+            Some(_) => Err(Reason::InFlight),
+            None => Ok(()),
+        }
+    }
+
+    fn check_undivided(&self) -> Result<(), Reason> {
+        if self.is_divided() {
+            return Err(Reason::Divided);
         }
         Ok(())
     }
 
-    /// The next version that the owner at `index` may propose: the owners take turns, so two proposals never share one.
+    /// Refuses what a channel that is busy, in dispute, or in the middle of another agreement cannot do.
+    fn check_free(&self) -> Result<(), Reason> {
+        self.check_alone()?;
+        self.check_undisputed()?;
+        self.check_decided()
+    }
+
+    /// The channel has come out of its group at `state`.
+    fn stand_alone(&mut self, state: Entry) {
+        (self.latest, self.on_chain) = (state, state);
+        (self.mpc, self.proof, self.in_flight) = (None, None, None);
+    }
+
+    /// The next version that the owner at `index` may propose.
     fn next_version(&self, index: usize) -> Option<Version> {
-        let next = self.latest.version.max(self.signed).checked_add(1)?;
-        let aligned = next % 2 == index as Version % 2;
-        if aligned {
-            Some(next)
-        } else {
-            next.checked_add(1)
-        }
+        next_turn(index, self.latest.version.max(self.signed))
+    }
+}
+
+/// Whether the owner at `index` may propose the state with this version, or the split with this epoch: the owners take
+/// turns, so that two proposals at once never share one.
+fn is_turn(index: usize, number: u64) -> bool {
+    number % 2 == index as u64 % 2
+}
+
+/// The first number after `last` whose turn is that of the owner at `index`.
+fn next_turn(index: usize, last: u64) -> Option<u64> {
+    let next = last.checked_add(1)?;
+    if is_turn(index, next) {
+        Some(next)
+    } else {
+        next.checked_add(1)
     }
 }
 
@@ -393,6 +432,12 @@ impl Group {
 
     fn is_open(&self) -> bool {
         self.forming.is_none()
+    }
+
+    /// Every update that is known to be complete or that this member has signed, and that may yet count.
+    fn updates(&self) -> impl Iterator<Item = &MpcUpdate> {
+        let complete = self.complete.iter().map(|complete| &complete.update);
+        complete.chain(self.signed.values().map(|(update, _)| update))
     }
 }
 
@@ -475,6 +520,13 @@ impl Turn<'_> {
 
     fn ignore(&mut self, why: &'static str) {
         self.tell(Notice::Ignored(why));
+    }
+
+    /// What this party has in flight on a channel, if it is what `wanted` looks for, with its index and the peer.
+    fn in_flight<T>(&self, tpc: TpcId, wanted: impl Fn(&InFlight) -> Option<T>) -> Option<(T, usize, AccountId)> {
+        let channel = self.party.channels.get(&tpc)?;
+        let found = wanted(channel.in_flight.as_ref()?)?;
+        Some((found, self.index(&channel.owners.parties)?, channel.peer(self.party.account)))
     }
 
     fn index(&self, parties: &[AccountId; 2]) -> Option<usize> {

@@ -1,12 +1,10 @@
 //! A step's result. Its effects are out of reach until its state is saved.
 
 use super::message::{Message, Reason};
+use crate::keys::Native;
 use codec::Encode;
 use protocol::{
-    abi::{
-        CloseMpc, CloseTpc, CreateMpc, CreateTpc, DisputeMpc, DisputeTpc, JoinMpc, LeaveMpc, Message as _, SettleMpc,
-        SettleTpc, SplitTpc, TopUpTpc, UpdateMpc, UpdateTpc, WithdrawTpc,
-    },
+    abi::{self, Message as _},
     AccountId, MpcId, TpcId,
 };
 use std::io;
@@ -31,49 +29,41 @@ pub enum Effect {
     Tell(Notice),
 }
 
-/// A call that is ready for the contract: a fully signed action, or one that takes no signature.
-#[derive(Clone, Debug)]
-#[allow(missing_docs)] // Each variant holds the contract's message of its name.
-pub enum Submission {
-    CreateTpc(CreateTpc),
-    UpdateTpc(UpdateTpc),
-    CloseTpc(CloseTpc),
-    TopUpTpc(TopUpTpc),
-    WithdrawTpc(WithdrawTpc),
-    SplitTpc(SplitTpc),
-    DisputeTpc(DisputeTpc),
-    SettleTpc(SettleTpc),
-    CreateMpc(CreateMpc),
-    UpdateMpc(UpdateMpc),
-    CloseMpc(CloseMpc),
-    JoinMpc(JoinMpc),
-    LeaveMpc(LeaveMpc),
-    DisputeMpc(DisputeMpc),
-    SettleMpc(SettleMpc),
+/// Hands the contract's messages that parties and watchers bring to a macro, so that they are listed once.
+macro_rules! for_each_submission {
+    ($then:ident) => {
+        $then! {
+            CreateTpc, UpdateTpc, CloseTpc, TopUpTpc, WithdrawTpc, SplitTpc, DisputeTpc, SettleTpc, CreateMpc, UpdateMpc,
+            CloseMpc, JoinMpc, LeaveMpc, DisputeMpc, SettleMpc
+        }
+    };
+}
+pub(crate) use for_each_submission;
+
+macro_rules! submissions {
+    ($($message:ident),*) => {
+        /// A call that is ready for the contract: a fully signed action, or one that takes no signature.
+        #[derive(Clone, Debug)]
+        #[allow(missing_docs)] // Each variant holds the contract's message of its name.
+        pub enum Submission {
+            $($message(abi::$message)),*
+        }
+
+        impl Submission {
+            /// The contract's message.
+            pub fn message(&self) -> &'static str {
+                match self { $(Self::$message(_) => abi::$message::NAME),* }
+            }
+
+            /// The bytes to send to the contract.
+            pub fn call_data(&self) -> Vec<u8> {
+                match self { $(Self::$message(message) => message.call_data(&Native)),* }
+            }
+        }
+    };
 }
 
-impl Submission {
-    /// The contract's message.
-    pub fn message(&self) -> &'static str {
-        match self {
-            Self::CreateTpc(_) => CreateTpc::NAME,
-            Self::UpdateTpc(_) => UpdateTpc::NAME,
-            Self::CloseTpc(_) => CloseTpc::NAME,
-            Self::TopUpTpc(_) => TopUpTpc::NAME,
-            Self::WithdrawTpc(_) => WithdrawTpc::NAME,
-            Self::SplitTpc(_) => SplitTpc::NAME,
-            Self::DisputeTpc(_) => DisputeTpc::NAME,
-            Self::SettleTpc(_) => SettleTpc::NAME,
-            Self::CreateMpc(_) => CreateMpc::NAME,
-            Self::UpdateMpc(_) => UpdateMpc::NAME,
-            Self::CloseMpc(_) => CloseMpc::NAME,
-            Self::JoinMpc(_) => JoinMpc::NAME,
-            Self::LeaveMpc(_) => LeaveMpc::NAME,
-            Self::DisputeMpc(_) => DisputeMpc::NAME,
-            Self::SettleMpc(_) => SettleMpc::NAME,
-        }
-    }
-}
+for_each_submission!(submissions);
 
 /// What an application hears about.
 #[derive(Clone, Debug, PartialEq, Eq)]

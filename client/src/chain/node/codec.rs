@@ -157,22 +157,20 @@ impl Codec {
     /// # Errors
     /// If the events cannot be read.
     pub fn outcome(&self, block: u64, index: u32, events: Vec<u8>) -> Result<Outcome, NodeError> {
-        let broken =
-            |error: &dyn std::fmt::Display| NodeError::Answer { request: "events".into(), reason: error.to_string() };
-        let block = u32::try_from(block).map_err(|error| broken(&error))?;
+        let block = u32::try_from(block).map_err(|error| unreadable(&error))?;
         let (weight, fee, storage_deposit) = (Weight::default(), 0, 0);
         let receipt = Receipt { block, weight, fee, storage_deposit, events: vec![] };
         let mut outcome = Outcome { receipt, instantiated: None, result: Ok(()) };
         let mut ended = false;
         for event in self.client.events().from_bytes(events).iter() {
-            let event = event.map_err(|error| broken(&error))?;
+            let event = event.map_err(|error| unreadable(&error))?;
             if event.phase() == Phase::ApplyExtrinsic(index) {
-                self.take(&mut outcome, &event).map_err(|error| broken(&error))?;
+                self.take(&mut outcome, &event).map_err(|error| unreadable(&error))?;
                 ended |= matches!(event.event_name(), "ExtrinsicSuccess" | "ExtrinsicFailed");
             }
         }
         if !ended {
-            return Err(broken(&"they do not say what became of the transaction"));
+            return Err(unreadable(&"they do not say what became of the transaction"));
         }
         Ok(outcome)
     }
@@ -182,13 +180,11 @@ impl Codec {
     /// # Errors
     /// If the events cannot be read.
     pub fn contract_events(&self, events: Vec<u8>) -> Result<Vec<RawEvent>, NodeError> {
-        let broken =
-            |error: &dyn std::fmt::Display| NodeError::Answer { request: "events".into(), reason: error.to_string() };
         let mut told = vec![];
         for event in self.client.events().from_bytes(events).iter() {
-            let event = event.map_err(|error| broken(&error))?;
+            let event = event.map_err(|error| unreadable(&error))?;
             if (event.pallet_name(), event.event_name()) == ("Contracts", "ContractEmitted") {
-                told.push(emitted(&event).map_err(|error| broken(&error))?);
+                told.push(emitted(&event).map_err(|error| unreadable(&error))?);
             }
         }
         Ok(told)
@@ -355,6 +351,11 @@ fn address(account: &AccountId) -> (u8, &AccountId) {
 /// The arguments of `ContractsApi_call`, with the runtime's own limits.
 pub fn trial_arguments(origin: AccountId, contract: AccountId, value: Balance, data: &[u8]) -> Vec<u8> {
     (origin, contract, value, None::<()>, None::<()>, data).encode()
+}
+
+/// Events that cannot be read.
+fn unreadable(error: &dyn std::fmt::Display) -> NodeError {
+    NodeError::Answer { request: "events".into(), reason: error.to_string() }
 }
 
 /// What a contract told.

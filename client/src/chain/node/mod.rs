@@ -363,8 +363,13 @@ impl Link {
     async fn contract_events(&mut self, block: u32) -> Result<Vec<RawEvent>, NodeError> {
         let text: String = self.request("chain_getBlockHash", rpc_params![block]).await?;
         let at = hash("chain_getBlockHash", &text)?;
-        let events = self.storage(&prefix("System", "Events"), Some(at)).await?;
-        self.codec.contract_events(events.unwrap_or_default())
+        let events = self.events(at).await?;
+        self.codec.contract_events(events)
+    }
+
+    /// Everything that happened in a block, encoded.
+    async fn events(&mut self, at: [u8; 32]) -> Result<Vec<u8>, NodeError> {
+        Ok(self.storage(&prefix("System", "Events"), Some(at)).await?.unwrap_or_default())
     }
 
     /// How many transactions of an account are in the blocks up to this one.
@@ -517,8 +522,8 @@ impl Link {
         for (index, extrinsic) in (0..).zip(&signed.block.extrinsics) {
             if is_wanted(&self.codec, &bytes("chain_getBlock", extrinsic)?) {
                 let at = hash("chain_getBlockHash", &text)?;
-                let events = self.storage(&prefix("System", "Events"), Some(at)).await?;
-                return self.codec.outcome(block, index, events.unwrap_or_default()).map(Some);
+                let events = self.events(at).await?;
+                return self.codec.outcome(block, index, events).map(Some);
             }
         }
         Ok(None)

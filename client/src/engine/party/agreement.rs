@@ -43,9 +43,8 @@ impl Turn<'_> {
         let index = self.index(&channel.owners.parties)?;
         let parts = parts.iter().map(|(own, theirs)| in_order(index, *own, *theirs)).collect();
         let proposed = channel.split_in_flight().unwrap_or_default();
-        let next = self.latest_epoch(tpc)?.max(proposed).checked_add(1)?;
-        // The owners take turns, so that two proposals at once never share an epoch.
-        let epoch = if next % 2 == index as Epoch % 2 { next } else { next.checked_add(1)? };
+        let next = next_turn(index, self.latest_epoch(tpc)?.max(proposed).into())?;
+        let epoch = Epoch::try_from(next).ok()?;
         self.propose(Agreement::Split(TpcSplit { tpc, epoch, parts }))
     }
 
@@ -111,7 +110,7 @@ impl Turn<'_> {
         }
         if let Agreement::Split(TpcSplit { epoch, .. }) = &agreement {
             let own = self.index(&channel.owners.parties).ok_or(Reason::WrongOwners)?;
-            if *epoch % 2 == own as Epoch % 2 {
+            if is_turn(own, (*epoch).into()) {
                 return Err(Reason::Outdated(vec![channel.latest]));
             }
         }
@@ -134,12 +133,11 @@ impl Turn<'_> {
     }
 
     fn agreed(&mut self, peer: AccountId, tpc: TpcId, signature: Signature) {
-        let agreement = self.party.channels.get(&tpc).and_then(|channel| {
-            let Some(InFlight::Agreement(agreement, own)) = &channel.in_flight else { return None };
-            let index = self.index(&channel.owners.parties)?;
-            Some((agreement.clone(), *own, index, channel.peer(self.party.account)))
-        });
-        let Some((agreement, own, index, other)) = agreement else {
+        let agreement = |flight: &InFlight| match flight {
+            InFlight::Agreement(agreement, own) => Some((agreement.clone(), *own)),
+            _ => None,
+        };
+        let Some(((agreement, own), index, other)) = self.in_flight(tpc, agreement) else {
             return self.ignore("the agreement fits none of this party's");
         };
         if other != peer || !self.verify(agreement.action(), peer, &signature) {
@@ -199,14 +197,14 @@ impl Turn<'_> {
         match agreement {
             Agreement::TopUp(TpcTopUp { snapshot, added, .. }) => {
                 channel.check_free()?;
-                check_undivided(channel)?;
+                channel.check_undivided()?;
                 if shifted(&channel.latest, *added, Balance::checked_add) != Some(*snapshot) {
                     return outdated();
                 }
             }
             Agreement::Withdraw(TpcWithdrawal { snapshot, amounts, .. }) => {
                 channel.check_free()?;
-                check_undivided(channel)?;
+                channel.check_undivided()?;
                 if shifted(&channel.latest, *amounts, Balance::checked_sub) != Some(*snapshot) {
                     return outdated();
                 }
@@ -222,9 +220,7 @@ impl Turn<'_> {
                 if channel.mpc != Some(*mpc) {
                     return Err(protocol::Error::NotMember(id).into());
                 }
-                if channel.in_flight.is_some() {
-                    return Err(Reason::InFlight);
-                }
+                channel.check_decided()?;
                 if entries.first() != Some(&channel.latest) {
                     return outdated();
                 }
@@ -252,9 +248,8 @@ impl Turn<'_> {
         }
         let others: Vec<_> = family.iter().filter(|part| part.latest.tpc != split.tpc).map(|part| part.tpc()).collect();
         rules::split(&channel.tpc(), &others, split)?;
-        let sum = |mut of: Box<dyn Iterator<Item = Balance> + '_>| of.try_fold(0, Balance::checked_add);
-        let before = sum(Box::new(family.iter().map(|part| part.latest.balances[0])));
-        if before != sum(Box::new(split.parts.iter().map(|part| part[0]))) {
+        let before = sum(family.iter().map(|part| part.latest.balances[0]));
+        if before != sum(split.parts.iter().map(|part| part[0])) {
             return Err(Reason::WrongPosition);
         }
         Ok(())
@@ -304,11 +299,8 @@ impl Channel {
     }
 }
 
-pub(super) fn check_undivided(channel: &Channel) -> Result<(), Reason> {
-    if channel.is_divided() {
-        return Err(Reason::Divided);
-    }
-    Ok(())
+fn sum(mut amounts: impl Iterator<Item = Balance>) -> Option<Balance> {
+    amounts.try_fold(0, Balance::checked_add)
 }
 
 /// The first state of the next epoch, in which each owner's balance is shifted by its amount.

@@ -2,14 +2,17 @@
 
 use super::*;
 use crate::watcher::{Evidence, TpcEvidence};
-use protocol::abi::{DisputeMpc, DisputeTpc};
+use protocol::{
+    abi::{DisputeMpc, DisputeTpc, SplitTpc},
+    event, Epoch,
+};
 
 impl Party {
     /// What proves the newest states of its channels, for a watcher. No key is in it.
     pub fn evidence(&self) -> Evidence {
         let tpc = |channel: &Channel| TpcEvidence {
             latest: channel.proof.map(|signatures| UpdateTpc { entry: channel.latest, signatures }),
-            split: channel.split.clone().map(|(split, signatures)| protocol::abi::SplitTpc { split, signatures }),
+            split: channel.split.clone().map(|(split, signatures)| SplitTpc { split, signatures }),
             whole: channel.whole(),
         };
         let groups = self.groups.iter().filter(|(_, group)| group.is_open());
@@ -58,16 +61,11 @@ impl Turn<'_> {
                     self.party.channels.insert(event.tpc, Channel::new(owners, window, state));
                 }
             }
-            Event::TpcUpdated(event) => {
-                let (tpc, epoch, version, balances) = (event.tpc, event.epoch, event.version, event.balances);
+            Event::TpcUpdated(event::TpcUpdated { tpc, epoch, version, balances }) => {
                 self.shown(Entry { tpc, epoch, version, balances });
             }
-            Event::TpcToppedUp(event) => {
-                let (tpc, epoch, balances) = (event.tpc, event.epoch, event.balances);
-                self.replaced(Entry { tpc, epoch, version: 0, balances });
-            }
-            Event::TpcWithdrawn(event) => {
-                let (tpc, epoch, balances) = (event.tpc, event.epoch, event.balances);
+            Event::TpcToppedUp(event::TpcToppedUp { tpc, epoch, balances })
+            | Event::TpcWithdrawn(event::TpcWithdrawn { tpc, epoch, balances, .. }) => {
                 self.replaced(Entry { tpc, epoch, version: 0, balances });
             }
             Event::TpcDivided(event) => {
@@ -84,13 +82,10 @@ impl Turn<'_> {
                     channel.deadline = Some(event.deadline);
                 }
             }
-            Event::TpcClosed(protocol::event::TpcClosed { tpc, .. })
-            | Event::TpcSettled(protocol::event::TpcSettled { tpc, .. }) => {
+            Event::TpcClosed(event::TpcClosed { tpc, .. }) | Event::TpcSettled(event::TpcSettled { tpc, .. }) => {
                 self.party.channels.remove(&tpc);
                 for group in self.party.groups.values_mut() {
-                    let complete = group.complete.iter().map(|complete| &complete.update);
-                    let mut updates = complete.chain(group.signed.values().map(|(update, _)| update));
-                    if updates.any(|update| update.entries.iter().any(|entry| entry.tpc == tpc)) {
+                    if group.updates().any(|update| update.entries.iter().any(|entry| entry.tpc == tpc)) {
                         group.gone.insert(tpc);
                     }
                 }
@@ -139,15 +134,13 @@ impl Turn<'_> {
     }
 
     /// The contract holds a state of a channel in a group: one that this party, an owner, has signed.
-    fn shown_in_mpc(&mut self, mpc: MpcId, tpc: TpcId, order: (protocol::Epoch, Version)) {
+    fn shown_in_mpc(&mut self, mpc: MpcId, tpc: TpcId, order: (Epoch, Version)) {
         let Some(channel) = self.party.channels.get_mut(&tpc).filter(|channel| channel.mpc == Some(mpc)) else {
             return;
         };
         let Some(group) = self.party.groups.get(&mpc) else { return };
-        let complete = group.complete.iter().map(|complete| &complete.update);
-        let signed = group.signed.values().map(|(update, _)| update);
-        let states = complete.chain(signed).flat_map(|update| &update.entries).chain([&channel.latest]);
-        if let Some(state) = states.into_iter().find(|entry| entry.tpc == tpc && entry.order() == order) {
+        let mut states = group.updates().flat_map(|update| &update.entries).chain([&channel.latest]);
+        if let Some(state) = states.find(|entry| entry.tpc == tpc && entry.order() == order) {
             channel.on_chain = *state;
         }
     }
@@ -171,8 +164,8 @@ impl Turn<'_> {
             group.entries.remove(&tpc);
         }
         if let Some(channel) = self.party.channels.get_mut(&tpc).filter(|channel| channel.mpc == Some(mpc)) {
-            channel.on_chain = channel.latest;
-            (channel.mpc, channel.deadline, channel.proof, channel.in_flight) = (None, None, None, None);
+            channel.stand_alone(channel.latest);
+            channel.deadline = None;
         }
         if !self.party.channels.values().any(|channel| channel.mpc == Some(mpc)) {
             self.party.groups.remove(&mpc);
@@ -183,8 +176,7 @@ impl Turn<'_> {
     fn mpc_closed(&mut self, mpc: MpcId) {
         self.party.groups.remove(&mpc);
         for channel in self.party.channels.values_mut().filter(|channel| channel.mpc == Some(mpc)) {
-            channel.on_chain = channel.latest;
-            (channel.mpc, channel.proof, channel.in_flight) = (None, None, None);
+            channel.stand_alone(channel.latest);
         }
     }
 
@@ -193,8 +185,7 @@ impl Turn<'_> {
     pub(super) fn dissolve(&mut self, mpc: MpcId) {
         self.party.groups.remove(&mpc);
         for channel in self.party.channels.values_mut().filter(|channel| channel.mpc == Some(mpc)) {
-            channel.latest = channel.on_chain;
-            (channel.mpc, channel.proof, channel.in_flight) = (None, None, None);
+            channel.stand_alone(channel.on_chain);
         }
     }
 }

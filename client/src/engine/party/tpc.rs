@@ -45,9 +45,7 @@ impl Turn<'_> {
     pub(super) fn propose_close(&mut self, id: TpcId, valid_until: Timestamp) -> Option<()> {
         let account = self.party.account;
         let channel = self.party.channels.get(&id)?;
-        if channel.mpc.is_some() || channel.in_flight.is_some() || channel.is_divided() {
-            return None;
-        }
+        check_closable(channel).ok()?;
         let version = channel.next_version(self.index(&channel.owners.parties)?)?;
         let close = TpcClose { last: Entry { version, ..channel.latest }, valid_until };
         let peer = channel.peer(account);
@@ -149,12 +147,8 @@ impl Turn<'_> {
         if channel.peer(account) != peer {
             return Err(Reason::WrongOwners);
         }
-        if channel.mpc.is_some() {
-            return Err(protocol::Error::TpcBusy(entry.tpc).into());
-        }
-        if channel.deadline.is_some() {
-            return Err(Reason::Disputed);
-        }
+        channel.check_alone()?;
+        channel.check_undisputed()?;
         let superseded = match &channel.in_flight {
             None => false,
             Some(InFlight::TpcUpdate(own, _)) if own.version < entry.version => true,
@@ -177,12 +171,12 @@ impl Turn<'_> {
     }
 
     fn updated(&mut self, peer: AccountId, tpc: TpcId, version: Version, signature: Signature) {
-        let in_flight = self.party.channels.get(&tpc).and_then(|channel| {
-            let Some(InFlight::TpcUpdate(entry, own)) = &channel.in_flight else { return None };
-            Some((*entry, *own, self.index(&channel.owners.parties)?, channel.peer(self.party.account)))
-        });
-        match in_flight {
-            Some((entry, own, index, other))
+        let update = |flight: &InFlight| match flight {
+            InFlight::TpcUpdate(entry, own) => Some((*entry, *own)),
+            _ => None,
+        };
+        match self.in_flight(tpc, update) {
+            Some(((entry, own), index, other))
                 if other == peer
                     && entry.version == version
                     && self.verify(Action::UpdateTpc(&entry), peer, &signature) =>
@@ -216,13 +210,7 @@ impl Turn<'_> {
         if channel.peer(self.party.account) != peer {
             return Err(Reason::WrongOwners);
         }
-        if channel.mpc.is_some() {
-            return Err(protocol::Error::TpcBusy(id).into());
-        }
-        if channel.in_flight.is_some() {
-            return Err(Reason::InFlight);
-        }
-        agreement::check_undivided(channel)?;
+        check_closable(channel)?;
         rules::advance(&channel.tpc(), &close.last)?;
         check_turn(channel, self.index(&channel.owners.parties).ok_or(Reason::WrongOwners)?, &close.last)?;
         if close.last.balances != channel.latest.balances {
@@ -240,12 +228,12 @@ impl Turn<'_> {
     }
 
     fn closed(&mut self, peer: AccountId, tpc: TpcId, signature: Signature) {
-        let closing = self.party.channels.get(&tpc).and_then(|channel| {
-            let Some(InFlight::TpcClose(close, own)) = &channel.in_flight else { return None };
-            Some((*close, *own, self.index(&channel.owners.parties)?, channel.peer(self.party.account)))
-        });
-        match closing {
-            Some((close, own, index, other))
+        let closing = |flight: &InFlight| match flight {
+            InFlight::TpcClose(close, own) => Some((*close, *own)),
+            _ => None,
+        };
+        match self.in_flight(tpc, closing) {
+            Some(((close, own), index, other))
                 if other == peer && self.verify(Action::CloseTpc(&close), peer, &signature) =>
             {
                 let signatures = in_order(index, own, signature);
@@ -256,12 +244,19 @@ impl Turn<'_> {
     }
 }
 
+/// Refuses to close a channel that is busy, waits for another agreement, or is not whole. In a dispute it may close.
+fn check_closable(channel: &Channel) -> Result<(), Reason> {
+    channel.check_alone()?;
+    channel.check_decided()?;
+    channel.check_undivided()
+}
+
 /// Refuses a state that is not the turn of the peer of the owner at `index`, or that uses up too many versions or an
 /// epoch.
 fn check_turn(channel: &Channel, index: usize, entry: &Entry) -> Result<(), Reason> {
     let Entry { epoch, version, .. } = channel.latest;
     let furthest = channel.signed.max(version).saturating_add(MAX_VERSION_STEP);
-    if entry.epoch != epoch || entry.version % 2 == index as Version % 2 || entry.version > furthest {
+    if entry.epoch != epoch || is_turn(index, entry.version) || entry.version > furthest {
         return Err(Reason::Outdated(vec![channel.latest]));
     }
     Ok(())
