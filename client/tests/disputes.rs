@@ -342,6 +342,19 @@ fn two_splits_at_once_have_one_winner_and_both_sides_know_it() {
 }
 
 #[test]
+fn a_disputed_channel_is_not_split_even_in_place_of_a_split_that_is_in_flight() {
+    let mut world = world(2, STAKE);
+    let tpc = open(&mut world, 0, 1);
+    let whole = || Command::SplitTpc { tpc, parts: vec![(STAKE, STAKE)] };
+    world.set_absent(1, true).unwrap();
+    quiet(&mut world, 0, whole());
+    world.set_absent(1, false).unwrap();
+    quiet(&mut world, 1, Command::DisputeTpc(tpc));
+    let notices = world.command(0, whole()).unwrap();
+    assert_eq!(told(&notices, |notice| matches!(notice, Notice::Ignored(_))), 1, "{notices:?}");
+}
+
+#[test]
 fn a_part_is_busy_in_a_group_while_another_is_paid_on() {
     let mut world = world(3, STAKE);
     open_all(&mut world);

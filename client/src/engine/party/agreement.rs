@@ -232,14 +232,15 @@ impl Turn<'_> {
     /// A split moves nothing between the owners, and takes every part as it is now.
     fn check_split(&self, channel: &Channel, split: &TpcSplit) -> Result<(), Reason> {
         let family = self.family(split.tpc);
-        match channel.split_in_flight() {
-            // A later split voids one that is in flight, whoever completes that.
-            Some(proposed) if split.epoch > proposed => {
-                let mut others = family.iter().filter(|part| part.latest.tpc != split.tpc);
-                others.try_for_each(|part| part.check_free())?;
+        for part in &family {
+            part.check_alone()?;
+            part.check_undisputed()?;
+            match part.split_in_flight() {
+                // A later split voids one that is in flight, whoever completes that.
+                Some(proposed) if split.epoch > proposed => {}
+                Some(_) => return Err(Reason::Superseded),
+                None => part.check_decided()?,
             }
-            Some(_) => return Err(Reason::Superseded),
-            None => family.iter().try_for_each(|part| part.check_free())?,
         }
         let latest = self.latest_epoch(split.tpc).ok_or(Reason::WrongOwners)?;
         let furthest = latest.saturating_add(MAX_EPOCH_STEP);
