@@ -44,42 +44,21 @@ pub enum Kind {
     SettleMpc,
 }
 
-/// What is unusual about a call, if anything. Some do not apply to some calls, and a few do no harm: the model judges.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Flaw {
-    None,
-    WrongSigner,
-    MissingSigner,
-    ForeignParty,
-    DuplicateParty,
-    OtherDomain,
-    OtherAction,
-    EqualVersion,
-    EarlierEpoch,
-    LaterEpoch,
-    BrokenSum,
-    Overflow,
-    DuplicateTpc,
-    Unsorted,
-    NoEntries,
-    UnknownTpc,
-    TpcLeftOut,
-    TooManyParts,
-    Expired,
-    LastMoment,
-    ShortWindow,
-    LongWindow,
-    LongestWindow,
-    Stranger,
-    Uninvited,
-    ProofMissing,
-    ProofWrong,
-    ProofUnneeded,
+macro_rules! flaws {
+    ($($flaw:ident),* $(,)?) => {
+        /// What is unusual about a call, if anything. Some do not apply to some calls, and a few do no harm: the model
+        /// judges.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Flaw {
+            None,
+            $($flaw),*
+        }
+
+        const FLAWS: &[Flaw] = &[$(Flaw::$flaw),*];
+    };
 }
 
-use Flaw::*;
-
-const FLAWS: [Flaw; 27] = [
+flaws!(
     WrongSigner,
     MissingSigner,
     ForeignParty,
@@ -107,7 +86,9 @@ const FLAWS: [Flaw; 27] = [
     ProofMissing,
     ProofWrong,
     ProofUnneeded,
-];
+);
+
+use Flaw::*;
 
 #[derive(Clone, Debug)]
 pub struct Step {
