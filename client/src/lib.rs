@@ -19,6 +19,7 @@ pub mod engine;
 pub mod keys;
 pub mod local;
 pub mod planning;
+mod registry;
 pub mod scon;
 pub mod watch;
 pub mod watcher;

@@ -1,7 +1,11 @@
 //! Calls as text that `cargo contract call` takes: its object notation, SCON, by the types in the bundle's metadata.
 
+use crate::registry::check_types;
 use scale_info::{PortableRegistry, TypeDef};
-use subxt::ext::scale_value::{scale::decode_as_type, Composite, Primitive, Value, ValueDef};
+use subxt::ext::{
+    scale_decode::visitor::{decode_with_visitor, IgnoreVisitor},
+    scale_value::{scale::decode_as_type, Composite, Primitive, Value, ValueDef},
+};
 
 /// A call as cargo-contract names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +24,7 @@ pub struct Unknown(String);
 /// The text of the encoded call `data`, given ink!'s metadata.
 ///
 /// # Errors
-/// If the metadata has no such message, or the arguments do not fit it.
+/// If the metadata has no such message, its types have no end, or the arguments do not fit it.
 pub fn call_text(metadata: &serde_json::Value, data: &[u8]) -> Result<CallText, Unknown> {
     let (selector, mut input) = data.split_at_checked(4).ok_or_else(|| Unknown("it has no selector".into()))?;
     let registry = PortableRegistry { types: types(metadata)? };
@@ -31,10 +35,17 @@ pub fn call_text(metadata: &serde_json::Value, data: &[u8]) -> Result<CallText, 
         .clone()
         .find(|message| message["selector"] == *selector)
         .ok_or_else(|| Unknown(format!("no message has the selector {selector}")))?;
-    let mut arguments = vec![];
-    for argument in message["args"].as_array().into_iter().flatten() {
+    let id = |argument: &serde_json::Value| {
         let id = argument["type"]["type"].as_u64().and_then(|id| u32::try_from(id).ok());
-        let id = id.ok_or_else(|| Unknown("an argument has no type".into()))?;
+        id.ok_or_else(|| Unknown("an argument has no type".into()))
+    };
+    let ids = message["args"].as_array().into_iter().flatten().map(id).collect::<Result<Vec<_>, _>>()?;
+    check_types(&registry, ids.iter().copied()).map_err(|error| Unknown(error.to_string()))?;
+    let mut arguments = vec![];
+    for id in ids {
+        // Before there is memory for a list, whether as much as its length says is there.
+        let unread = &mut &*input;
+        decode_with_visitor(unread, id, &registry, IgnoreVisitor::new()).map_err(|error| Unknown(error.to_string()))?;
         let value = decode_as_type(&mut input, id, &registry).map_err(|error| Unknown(error.to_string()))?;
         arguments.push(text(&value, &registry));
     }

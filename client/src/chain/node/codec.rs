@@ -6,9 +6,11 @@
 use crate::{
     chain::{ContractCall, Failure, Instantiation, NodeError, RawEvent, Receipt, Weight, MAX_GAS},
     keys::Keys,
+    registry::check_types,
 };
-use codec::{Compact, Decode, Encode};
+use codec::{Compact, Decode, DecodeAll, Encode};
 use protocol::{AccountId, Balance};
+use std::fmt::Display;
 use subxt::{
     client::OfflineClientAtBlockImpl,
     config::{
@@ -17,12 +19,16 @@ use subxt::{
     },
     events::{Event, Phase},
     ext::{
+        frame_metadata::v14::RuntimeMetadataV14,
         scale_encode::{EncodeAsFields, Error as EncodeError, FieldIter},
         scale_type_resolver::TypeResolver,
     },
     transactions::{Payload, StaticPayload},
     ArcMetadata, OfflineClient, SubstrateConfig,
 };
+
+/// The first bytes of metadata, and its version: the one that `state_getMetadata` answers with.
+const METADATA_TAG: &[u8] = b"meta\x0e";
 
 /// Turns calls into bytes and the node's bytes into values.
 pub struct Codec {
@@ -115,8 +121,13 @@ impl Codec {
     /// # Errors
     /// If the metadata cannot be read.
     pub fn new(genesis_hash: [u8; 32], versions: (u32, u32), metadata: &[u8]) -> Result<Self, NodeError> {
-        let broken = |reason: String| NodeError::Answer { request: "state_getMetadata".into(), reason };
-        let metadata = subxt::Metadata::decode_from(metadata).map_err(|error| broken(error.to_string()))?.arc();
+        let broken = |reason: &dyn Display| unusable("state_getMetadata", reason);
+        let described = metadata
+            .strip_prefix(METADATA_TAG)
+            .ok_or_else(|| broken(&"it does not begin as metadata of version 14"))?;
+        let described = RuntimeMetadataV14::decode_all(&mut &*described).map_err(|error| broken(&error))?;
+        check_types(&described.types, used(&described)).map_err(|error| broken(&error))?;
+        let metadata = subxt::Metadata::from_v14(described).map_err(|error| broken(&error))?.arc();
         let (spec_version, transaction_version) = versions;
         let always = SpecVersionForRange { block_range: 0..u64::MAX, spec_version, transaction_version };
         let config = SubstrateConfig::builder()
@@ -124,8 +135,7 @@ impl Codec {
             .set_metadata_for_spec_versions([(spec_version, metadata.clone())])
             .set_spec_version_for_block_ranges([always])
             .build();
-        let client =
-            OfflineClient::new_with_config(config).at_block(0_u64).map_err(|error| broken(error.to_string()))?;
+        let client = OfflineClient::new_with_config(config).at_block(0_u64).map_err(|error| broken(&error))?;
         Ok(Self { client, metadata })
     }
 
@@ -134,10 +144,7 @@ impl Codec {
     /// # Errors
     /// If the node's metadata does not know the call.
     pub fn sign(&self, keys: &Keys, call: &Call, nonce: u64) -> Result<Vec<u8>, NodeError> {
-        let unknown = |error: &dyn std::fmt::Display| NodeError::Answer {
-            request: "state_getMetadata".into(),
-            reason: error.to_string(),
-        };
+        let unknown = |error: &dyn Display| unusable("state_getMetadata", error);
         let payload = call.payload();
         let params = DefaultExtrinsicParamsBuilder::new().immortal().nonce(nonce).build();
         let transactions = self.client.transactions();
@@ -235,8 +242,7 @@ impl Codec {
     pub fn trial(&self, bytes: &[u8]) -> Result<Trial, NodeError> {
         // Consumed, required, the storage deposit (first a byte for its sign), debug messages.
         type Head = (CompactWeight, CompactWeight, (u8, Balance), Vec<u8>);
-        let broken =
-            |error: codec::Error| NodeError::Answer { request: "ContractsApi_call".into(), reason: error.to_string() };
+        let broken = |error: codec::Error| unusable("ContractsApi_call", &error);
         let input = &mut &*bytes;
         let (_, gas_required, ..) = Head::decode(input).map_err(broken)?;
         let result = <Result<(u32, Vec<u8>), DispatchError>>::decode(input).map_err(broken)?;
@@ -343,6 +349,13 @@ fn weight(weight: Weight) -> (Compact<u64>, Compact<u64>) {
     (Compact(weight.ref_time), Compact(weight.proof_size))
 }
 
+/// The types that something is decoded or encoded by: those of events and of what transactions are signed with.
+fn used(metadata: &RuntimeMetadataV14) -> impl Iterator<Item = u32> + '_ {
+    let events = metadata.pallets.iter().filter_map(|pallet| Some(pallet.event.as_ref()?.ty.id));
+    let extensions = metadata.extrinsic.signed_extensions.iter();
+    events.chain(extensions.flat_map(|extension| [extension.ty.id, extension.additional_signed.id]))
+}
+
 /// `MultiAddress::Id`.
 fn address(account: &AccountId) -> (u8, &AccountId) {
     (0, account)
@@ -353,9 +366,45 @@ pub fn trial_arguments(origin: AccountId, contract: AccountId, value: Balance, d
     (origin, contract, value, None::<()>, None::<()>, data).encode()
 }
 
+/// Reads bytes in hexadecimal, the node's answer to `request`.
+///
+/// # Errors
+/// If they are something else.
+pub fn bytes(request: &str, text: &str) -> Result<Vec<u8>, NodeError> {
+    hex::decode(text.trim_start_matches("0x")).map_err(|error| unusable(request, &error))
+}
+
+/// Reads a block's hash, the node's answer to `request`.
+///
+/// # Errors
+/// If it is none.
+pub fn hash(request: &str, text: &str) -> Result<[u8; 32], NodeError> {
+    bytes(request, text)?.try_into().map_err(|_| unusable(request, &"it is no hash"))
+}
+
+/// Reads the number in a block's header.
+///
+/// # Errors
+/// If it is none.
+pub fn number(text: &str) -> Result<u64, NodeError> {
+    u64::from_str_radix(text.trim_start_matches("0x"), 16).map_err(|error| unusable("chain_getHeader", &error))
+}
+
+/// Reads the beginning of what the runtime stores under `what`.
+///
+/// # Errors
+/// If it is shorter, or something else.
+pub fn decode<T: Decode>(what: &str, mut bytes: &[u8]) -> Result<T, NodeError> {
+    T::decode(&mut bytes).map_err(|error| unusable(what, &error))
+}
+
+fn unusable(request: &str, reason: &dyn Display) -> NodeError {
+    NodeError::Answer { request: request.into(), reason: reason.to_string() }
+}
+
 /// Events that cannot be read.
-fn unreadable(error: &dyn std::fmt::Display) -> NodeError {
-    NodeError::Answer { request: "events".into(), reason: error.to_string() }
+fn unreadable(error: &dyn Display) -> NodeError {
+    unusable("events", error)
 }
 
 /// What a contract told.
@@ -363,4 +412,21 @@ fn emitted(event: &Event<'_, SubstrateConfig>) -> Result<RawEvent, codec::Error>
     let (contract, data) = <([u8; 32], Vec<u8>)>::decode(&mut event.field_bytes())?;
     let topics = event.topics().iter().map(|topic| topic.0).collect();
     Ok(RawEvent { contract: contract.into(), topics, data })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_metadata_of_version_14_is_refused() {
+        let its_own_length = [4].as_slice();
+        for bad in [b"".as_slice(), its_own_length, b"meta", b"meta\x0d", b"meta\x0e", b"meta\x0e\xfe\xff\xff\xff"] {
+            match Codec::new([0; 32], (100, 9), bad) {
+                Err(NodeError::Answer { request, .. }) => assert_eq!(request, "state_getMetadata"),
+                Err(other) => panic!("{other}"),
+                Ok(_) => panic!("{bad:?} is taken for metadata"),
+            }
+        }
+    }
 }

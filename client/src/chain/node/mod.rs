@@ -3,12 +3,11 @@
 //! A transaction is signed once for each nonce and only ever sent again as the same bytes, so neither a lost
 //! connection nor an impatient client runs it twice. All I/O with the node is in this file.
 
-mod codec;
+pub mod codec;
 
 use super::{Chain, ChainError, ContractCall, DryRun, Failure, Instantiation, NodeError, RawEvent, Receipt, Refusal};
 use crate::keys::{address, Keys};
-use ::codec::Decode;
-use codec::Codec;
+use codec::{bytes, decode, hash, number, Codec};
 pub(super) use codec::{Call, Outcome};
 use protocol::{AccountId, Balance, Timestamp};
 use serde::{de::DeserializeOwned, Deserialize, Serialize};
@@ -381,7 +380,7 @@ impl Link {
     /// The number of the newest block, final or not.
     async fn best(&mut self) -> Result<u64, NodeError> {
         let header: Header = self.request("chain_getHeader", rpc_params![]).await?;
-        number(&header)
+        number(&header.number)
     }
 
     /// The newest final block.
@@ -390,7 +389,7 @@ impl Link {
         let found = hash("chain_getFinalizedHead", &text)?;
         if found != self.head.1 {
             let header: Header = self.request("chain_getHeader", rpc_params![text]).await?;
-            self.head = (number(&header)?, found);
+            self.head = (number(&header.number)?, found);
         }
         Ok(self.head)
     }
@@ -579,26 +578,6 @@ fn outstanding(signed: &[u8], reason: String) -> ChainError {
 
 fn hex_text(bytes: &[u8]) -> String {
     format!("0x{}", hex::encode(bytes))
-}
-
-fn bytes(request: &str, text: &str) -> Result<Vec<u8>, NodeError> {
-    hex::decode(text.trim_start_matches("0x"))
-        .map_err(|error| NodeError::Answer { request: request.into(), reason: error.to_string() })
-}
-
-fn hash(request: &str, text: &str) -> Result<[u8; 32], NodeError> {
-    bytes(request, text)?
-        .try_into()
-        .map_err(|_| NodeError::Answer { request: request.into(), reason: "it is no hash".into() })
-}
-
-fn number(header: &Header) -> Result<u64, NodeError> {
-    u64::from_str_radix(header.number.trim_start_matches("0x"), 16)
-        .map_err(|error| NodeError::Answer { request: "chain_getHeader".into(), reason: error.to_string() })
-}
-
-fn decode<T: Decode>(what: &str, mut bytes: &[u8]) -> Result<T, NodeError> {
-    T::decode(&mut bytes).map_err(|error| NodeError::Answer { request: what.into(), reason: error.to_string() })
 }
 
 /// The machine's clock, in ms since the Unix epoch.
