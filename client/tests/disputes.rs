@@ -355,6 +355,26 @@ fn a_disputed_channel_is_not_split_even_in_place_of_a_split_that_is_in_flight() 
 }
 
 #[test]
+fn a_division_of_which_only_the_chain_tells_is_known_with_all_its_parts() {
+    let mut world = world(2, STAKE);
+    let tpc = open(&mut world, 0, 1);
+    let half = STAKE / 2;
+    world.start(0, Command::SplitTpc { tpc, parts: vec![(half, half), (half, half)] }).unwrap();
+    // The peer agrees, its answer is lost, and it shows the chain what both have signed.
+    world.set_absent(0, true).unwrap();
+    world.run().unwrap();
+    quiet(&mut world, 1, Command::CheckpointTpc(tpc));
+    world.set_absent(0, false).unwrap();
+    assert_eq!(world.party(0).unwrap().channels().keys().len(), 2);
+    assert_eq!(holdings(&world), [STAKE, STAKE]);
+    let channels = world.party(0).unwrap().channels();
+    let part = *channels.keys().find(|part| **part != tpc).unwrap();
+    quiet(&mut world, 0, Command::PayTpc { tpc: part, amount: UNIT });
+    quiet(&mut world, 1, Command::SplitTpc { tpc, parts: vec![(STAKE + UNIT, STAKE - UNIT)] });
+    assert_eq!(holdings(&world), [STAKE - UNIT, STAKE + UNIT]);
+}
+
+#[test]
 fn a_part_is_busy_in_a_group_while_another_is_paid_on() {
     let mut world = world(3, STAKE);
     open_all(&mut world);

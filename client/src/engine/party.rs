@@ -62,8 +62,8 @@ pub struct Channel {
     on_chain: Entry,
     /// What proves `latest`, if it was signed outside of a group and the chain may not have it.
     proof: Option<[Signature; 2]>,
-    /// The newest division into parts and what proves it, if the channel was ever divided.
-    split: Option<(TpcSplit, [Signature; 2])>,
+    /// The newest division into parts, if the channel was ever divided, and what proves it, unless only the chain has told.
+    split: Option<(TpcSplit, Option<[Signature; 2]>)>,
     /// Whether the contract holds a division into several parts.
     divided_on_chain: bool,
     /// The highest version of this epoch that this owner has signed: none is signed twice.

@@ -179,7 +179,7 @@ impl Turn<'_> {
         let whole = self.party.channels.get(&tpc).map(Channel::whole);
         let Some(channel) = whole.and_then(|whole| self.party.channels.get(&whole)) else { return };
         match &channel.split {
-            Some((split, signatures))
+            Some((split, Some(signatures)))
                 if split.epoch > channel.on_chain.epoch && (channel.is_divided() || channel.divided_on_chain) =>
             {
                 let (split, signatures) = (split.clone(), *signatures);
@@ -262,28 +262,35 @@ impl Turn<'_> {
     }
 
     /// The latest epoch that any part of a channel is in.
-    fn latest_epoch(&self, whole: TpcId) -> Option<Epoch> {
+    pub(super) fn latest_epoch(&self, whole: TpcId) -> Option<Epoch> {
         self.family(whole).iter().map(|part| part.latest.epoch).max()
     }
 
     fn complete_split(&mut self, split: TpcSplit, own: Signature, theirs: Signature) {
         let id = split.tpc;
+        let owners = self.party.channels.get(&id).map(|channel| channel.owners.parties);
+        let Some(index) = owners.and_then(|owners| self.index(&owners)) else { return };
+        self.divide(split, Some(in_order(index, own, theirs)));
+        self.tell(Notice::TpcAgreed(id));
+    }
+
+    /// The channel and what is left of its parts give way to the parts of `split`.
+    pub(super) fn divide(&mut self, split: TpcSplit, signatures: Option<[Signature; 2]>) {
+        let id = split.tpc;
         let Some(channel) = self.party.channels.get(&id) else { return };
-        let Some(index) = self.index(&channel.owners.parties) else { return };
-        let Channel { owners, window, on_chain, divided_on_chain, .. } = *channel;
+        let Channel { owners, window, on_chain, divided_on_chain, deadline, .. } = *channel;
         self.party.channels.retain(|part, channel| *part == id || channel.whole() != id);
-        for (number, balances) in (0..).zip(&split.parts) {
+        for (number, balances) in (0..=u8::MAX).zip(&split.parts) {
             let tpc = id.part(&Native, split.epoch, number);
             let latest = Entry { tpc, epoch: split.epoch, version: 0, balances: *balances };
             let part = (number > 0).then_some((split.epoch, number));
             let mut channel = Channel::new(Owners { part, ..owners }, window, latest);
             if number == 0 {
-                (channel.on_chain, channel.divided_on_chain) = (on_chain, divided_on_chain);
-                channel.split = Some((split.clone(), in_order(index, own, theirs)));
+                (channel.on_chain, channel.divided_on_chain, channel.deadline) = (on_chain, divided_on_chain, deadline);
+                channel.split = Some((split.clone(), signatures));
             }
             self.party.channels.insert(tpc, channel);
         }
-        self.tell(Notice::TpcAgreed(id));
     }
 }
 

@@ -12,7 +12,10 @@ impl Party {
     pub fn evidence(&self) -> Evidence {
         let tpc = |channel: &Channel| TpcEvidence {
             latest: channel.proof.map(|signatures| UpdateTpc { entry: channel.latest, signatures }),
-            split: channel.split.clone().map(|(split, signatures)| SplitTpc { split, signatures }),
+            split: channel
+                .split
+                .clone()
+                .and_then(|(split, signatures)| signatures.map(|signatures| SplitTpc { split, signatures })),
             whole: channel.whole(),
         };
         let groups = self.groups.iter().filter(|(_, group)| group.is_open());
@@ -68,15 +71,7 @@ impl Turn<'_> {
             | Event::TpcWithdrawn(event::TpcWithdrawn { tpc, epoch, balances, .. }) => {
                 self.replaced(Entry { tpc, epoch, version: 0, balances });
             }
-            Event::TpcDivided(event) => {
-                if let Some(channel) = self.party.channels.get_mut(&event.tpc) {
-                    channel.divided_on_chain = event.parts.len() > 1;
-                }
-                for (index, balances) in (0..).zip(event.parts) {
-                    let tpc = event.tpc.part(&Native, event.epoch, index);
-                    self.shown(Entry { tpc, epoch: event.epoch, version: 0, balances });
-                }
-            }
+            Event::TpcDivided(event) => self.divided(event),
             Event::TpcDisputed(event) => {
                 if let Some(channel) = self.party.channels.get_mut(&event.tpc) {
                     channel.deadline = Some(event.deadline);
@@ -123,6 +118,21 @@ impl Turn<'_> {
         channel
             .in_flight
             .take_if(|flight| matches!(flight, InFlight::TpcUpdate(own, _) if own.version <= state.version));
+    }
+
+    /// The contract holds a division, which both owners have signed.
+    fn divided(&mut self, event::TpcDivided { tpc, epoch, parts }: event::TpcDivided) {
+        if let Some(channel) = self.party.channels.get_mut(&tpc) {
+            channel.divided_on_chain = parts.len() > 1;
+        }
+        if self.latest_epoch(tpc).is_some_and(|latest| latest < epoch) {
+            // The peer has completed what this party proposed, and its answer has not arrived.
+            self.divide(TpcSplit { tpc, epoch, parts: parts.clone() }, None);
+        }
+        for (index, balances) in (0..=u8::MAX).zip(parts) {
+            let tpc = tpc.part(&Native, epoch, index);
+            self.shown(Entry { tpc, epoch, version: 0, balances });
+        }
     }
 
     /// The contract has put the channel into a later epoch, which voids what was signed before.
