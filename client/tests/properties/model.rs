@@ -1,7 +1,6 @@
 //! The contract as a few maps and a few lines for each call, written apart from its rules.
 
-use braid::keys::Native;
-use devchain::EXISTENTIAL_DEPOSIT;
+use braid::{chain::EXISTENTIAL_DEPOSIT, keys::Native};
 use protocol::{
     abi::{
         CloseMpc, CloseTpc, CreateMpc, CreateTpc, Deposit, DisputeMpc, DisputeTpc, JoinMpc, LeaveMpc, Message,

@@ -1,0 +1,212 @@
+//! What a node answers.
+
+use crate::{
+    bytes::Bytes,
+    engine::{account, keys, saved, World, DOMAIN},
+};
+use braid::{
+    chain::{
+        node::codec::{bytes, decode, hash, number, Call, Codec},
+        Chain, ChainError, ContractCall, DryRun, Failure, Instantiation, RawEvent, Receipt, Weight,
+    },
+    contract::{Bundle, Contract, Event},
+    engine::{coordinator, party},
+    keys::{bytes32, Keys},
+    watcher::Watcher,
+};
+use codec::Encode;
+use protocol::{
+    abi::{Answer, GetDomain, GetMpc, GetTpc, LedgerBalance, NextNonce},
+    AccountId, Balance, MpcId, Timestamp, TpcId,
+};
+use std::sync::LazyLock;
+
+/// A contracts node's metadata.
+const METADATA: &[u8] = include_bytes!("../metadata.scale");
+
+/// The runtime's version and that of its transactions.
+const VERSIONS: (u32, u32) = (100, 9);
+
+/// The longest list of events that is read.
+const MAX_EVENTS: usize = 8;
+
+static CODEC: LazyLock<Codec> =
+    LazyLock::new(|| Codec::new(DOMAIN.genesis_hash, VERSIONS, METADATA).expect("the metadata is a contracts node's"));
+
+static BUNDLE: LazyLock<Bundle> = LazyLock::new(|| Bundle::built_in().expect("the built bundle is one"));
+
+static CONTRACT: LazyLock<Contract> = LazyLock::new(|| {
+    let mut node = Node { answer: Answer::Ok(DOMAIN).encode() };
+    Contract::open(&mut node, DOMAIN.contract, &BUNDLE).expect("the node says that the contract is Braid's")
+});
+
+/// What each of the contract's events begins with.
+static TOPICS: LazyLock<Vec<[u8; 32]>> = LazyLock::new(|| {
+    let events = BUNDLE.metadata["spec"]["events"].as_array().expect("the bundle lists events");
+    let topic = |event: &serde_json::Value| bytes32(event["signature_topic"].as_str()?.strip_prefix("0x")?);
+    events.iter().map(|event| topic(event).expect("an event has a topic")).collect()
+});
+
+/// The first byte says what was asked for.
+pub fn run(data: &[u8]) {
+    match data {
+        [0, answer @ ..] => metadata(Bytes(answer)),
+        [1, events @ ..] => events_of(&CODEC, events),
+        [2, trial @ ..] => drop(CODEC.trial(trial)),
+        [3, answer @ ..] => ask(answer),
+        [4, transaction @ ..] => recognise(transaction),
+        [5, told @ ..] => follow(Bytes(told)),
+        [6, answer @ ..] => plain(answer),
+        _ => {}
+    }
+}
+
+/// Metadata, after events that are read by it.
+fn metadata(mut answer: Bytes) {
+    let Some(events) = answer.piece() else { return };
+    let Ok(codec) = Codec::new(DOMAIN.genesis_hash, VERSIONS, answer.0) else { return };
+    for call in calls() {
+        drop(codec.sign(keys(0), &call, 7));
+    }
+    events_of(&codec, events);
+}
+
+fn events_of(codec: &Codec, events: &[u8]) {
+    for index in 0..2 {
+        drop(codec.outcome(1, index, events.to_vec()));
+    }
+    let told = codec.contract_events(events.to_vec()).unwrap_or_default();
+    let told: Vec<_> = told.iter().filter_map(|raw| CONTRACT.event(raw)).take(MAX_EVENTS).collect();
+    hear(&told);
+}
+
+/// The contract's answer to a question.
+fn ask(answer: &[u8]) {
+    let mut node = Node { answer: answer.to_vec() };
+    drop(CONTRACT.query(&mut node, &GetDomain {}));
+    drop(CONTRACT.query(&mut node, &GetTpc { id: TpcId([1; 32]) }));
+    drop(CONTRACT.query(&mut node, &GetMpc { id: MpcId([1; 32]) }));
+    drop(CONTRACT.query(&mut node, &LedgerBalance { account: account(0) }));
+    drop(CONTRACT.query(&mut node, &NextNonce { parties: [account(0), account(1)] }));
+}
+
+/// A block's transaction: what is signed here is recognised, whatever else is.
+fn recognise(transaction: &[u8]) {
+    for call in calls() {
+        CODEC.is_call_by(&account(0), &call, transaction);
+    }
+}
+
+/// The contract's events, each by its kind's number and its fields.
+fn follow(mut told: Bytes) {
+    let mut events = vec![];
+    while let Some([kind]) = told.array() {
+        let Some(data) = told.piece().filter(|_| events.len() < MAX_EVENTS) else { break };
+        let topic = TOPICS[usize::from(kind) % TOPICS.len()];
+        let raw = RawEvent { contract: DOMAIN.contract, topics: vec![topic], data: data.to_vec() };
+        events.extend(CONTRACT.event(&raw));
+    }
+    hear(&events);
+}
+
+/// Parties, their watchers and the coordinator hear what a node makes up.
+fn hear(events: &[Event]) {
+    if events.is_empty() {
+        return;
+    }
+    let World { users, mut coordinator, now, .. } = World::at(2);
+    for (index, user) in users.into_iter().enumerate() {
+        let (mut party, mut watcher) = (user.party, Watcher::default());
+        for event in events {
+            watcher.follow(&party.evidence(), event);
+            for task in watcher.tasks(&party.evidence(), now) {
+                task.submission.call_data();
+            }
+            party = saved(party.step(keys(index), now, party::Input::Chain(event.clone()))).0;
+        }
+        party.holdings();
+        let _ = party.step(keys(index), Timestamp::MAX, party::Input::Clock);
+    }
+    for event in events {
+        coordinator = saved(coordinator.step(coordinator::Input::Chain(event.clone()))).0;
+    }
+}
+
+/// Numbers, hashes and bytes as text, and the beginning of something stored.
+fn plain(answer: &[u8]) {
+    drop(decode::<([u32; 4], Balance)>("System.Account", answer));
+    drop(decode::<(Vec<u8>, [u8; 32])>("Contracts.ContractInfoOf", answer));
+    if let Ok(text) = std::str::from_utf8(answer) {
+        drop(bytes("state_getStorage", text));
+        drop(hash("chain_getBlockHash", text));
+        drop(number(text));
+    }
+}
+
+/// One call of each kind.
+fn calls() -> [Call; 3] {
+    let (contract, data) = (DOMAIN.contract, vec![1, 2, 3, 4]);
+    let gas_limit = Weight { ref_time: 1, proof_size: 1 };
+    [
+        Call::Instantiate(Instantiation { code: vec![0; 8], data: data.clone(), salt: vec![] }),
+        Call::Contract(ContractCall { contract, value: 1, gas_limit, deposit_limit: None, data }),
+        Call::Transfer(account(1), 1),
+    ]
+}
+
+/// A node that gives one answer to every trial call, and none to anything else.
+struct Node {
+    answer: Vec<u8>,
+}
+
+impl Node {
+    fn refuse<T>() -> Result<T, ChainError> {
+        Err(Failure::Other("the node only answers questions".into()).into())
+    }
+}
+
+impl Chain for Node {
+    fn genesis_hash(&self) -> [u8; 32] {
+        DOMAIN.genesis_hash
+    }
+
+    fn time(&mut self) -> Result<Timestamp, ChainError> {
+        Self::refuse()
+    }
+
+    fn free_balance(&mut self, _: AccountId) -> Result<Balance, ChainError> {
+        Self::refuse()
+    }
+
+    fn code_hash(&mut self, _: AccountId) -> Result<Option<[u8; 32]>, ChainError> {
+        Ok(Some(BUNDLE.code_hash()))
+    }
+
+    fn dry_run(&mut self, _: AccountId, _: AccountId, _: Balance, _: Vec<u8>) -> Result<DryRun, ChainError> {
+        Ok(DryRun { gas_required: Weight::default(), answer: self.answer.clone() })
+    }
+
+    fn instantiate(&mut self, _: &Keys, _: Instantiation) -> Result<(AccountId, Receipt), ChainError> {
+        Self::refuse()
+    }
+
+    fn call(&mut self, _: &Keys, _: ContractCall) -> Result<Receipt, ChainError> {
+        Self::refuse()
+    }
+
+    fn block(&mut self) -> Result<u32, ChainError> {
+        Self::refuse()
+    }
+
+    fn events(&mut self, _: u32) -> Result<Vec<RawEvent>, ChainError> {
+        Self::refuse()
+    }
+
+    fn wait_until(&mut self, _: &Keys, _: Timestamp) -> Result<(), ChainError> {
+        Self::refuse()
+    }
+
+    fn transfer(&mut self, _: &Keys, _: AccountId, _: Balance) -> Result<Receipt, ChainError> {
+        Self::refuse()
+    }
+}

@@ -1,0 +1,4 @@
+//! libFuzzer's inputs, or those in the files named, for [`braid_fuzz::text`].
+#![cfg_attr(fuzzing, no_main)]
+
+braid_fuzz::target!(text);
