@@ -127,6 +127,21 @@ fn two_proposals_at_once_have_one_winner_and_both_sides_know_it() {
 }
 
 #[test]
+fn a_pair_has_one_creation_of_a_channel_in_flight() {
+    let mut world = world(2, STAKE);
+    let valid_until = later(&mut world);
+    let open = |peer, own, theirs| Command::OpenTpc { peer, nonce: 0, own, theirs, window: WINDOW, valid_until };
+    let peers = [account(&world, 1), account(&world, 0)];
+    // The peer has agreed, and its answer is lost: what it agreed to may be brought to the chain until it is void.
+    world.set_absent(0, true).unwrap();
+    world.command(0, open(peers[0], 7 * UNIT, 8 * UNIT)).unwrap();
+    let notices = world.command(1, open(peers[1], 2 * UNIT, UNIT)).unwrap();
+    assert_eq!(told(&notices, |notice| matches!(notice, Notice::Ignored(_))), 1);
+    let notices = world.command(1, open(peers[1], 8 * UNIT, 7 * UNIT)).unwrap();
+    assert_eq!(notices, [], "the same may be said again");
+}
+
+#[test]
 fn a_channel_in_a_group_is_busy_until_the_group_is_closed() {
     let mut world = world(3, STAKE);
     open_all(&mut world);

@@ -11,7 +11,7 @@ use braid::{
     engine::{
         coordinator,
         message::{Message, Payment, Scope},
-        party::{Command, Input},
+        party::Command,
         step::{Peer, Submission},
     },
     keys::{Keys, Native},
@@ -79,8 +79,7 @@ fn step(world: &mut World, bytes: &mut Bytes) -> Option<()> {
         }
         10 => {
             let [time] = bytes.array()?;
-            world.now += later(time);
-            (0..USERS).for_each(|user| world.step(user, Input::Clock));
+            world.pass(later(time));
         }
         11 => {
             let [user, fate] = bytes.array()?;

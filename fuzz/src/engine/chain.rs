@@ -38,6 +38,12 @@ impl Chain {
         self.0.mpcs.keys().copied()
     }
 
+    /// What an account has outside of channels.
+    pub fn wealth(&self, account: &AccountId) -> Balance {
+        let [ledger, paid] = [&self.0.ledger, &self.0.paid].map(|held| held.get(account).copied().unwrap_or_default());
+        ledger + paid
+    }
+
     /// How many channels a pair has created.
     pub fn next_nonce(&self, parties: &[AccountId; 2]) -> Nonce {
         self.0.nonces.get(parties).copied().unwrap_or_default()

@@ -27,7 +27,8 @@ impl Signed {
             // An answer is a signature of what the message was about.
             let about = match (said, input) {
                 (
-                    Message::TpcUpdateAgree { .. }
+                    Message::TpcCreateAgree { .. }
+                    | Message::TpcUpdateAgree { .. }
                     | Message::TpcCloseAgree { .. }
                     | Message::TpcAgreementAgree { .. }
                     | Message::MpcCreateAgree { .. }
@@ -44,6 +45,10 @@ impl Signed {
         let begins = |entry: &Entry| (None, entry.tpc, entry.epoch, None);
         let is_own = |entry: &&Entry| before.channels().contains_key(&entry.tpc);
         let (action, places, until) = match message {
+            Message::TpcCreate { creation, .. } => {
+                let place = (None, creation.id(&Native), 0, None);
+                (Action::CreateTpc(creation), vec![place], Some(creation.valid_until))
+            }
             Message::TpcUpdate { entry, .. } => {
                 (Action::UpdateTpc(entry), vec![(None, entry.tpc, entry.epoch, Some(entry.version))], None)
             }
@@ -92,6 +97,8 @@ pub fn check_step(before: &Party, input: &Input, after: &Party) {
         let is_out = was.mpc.is_some() && is.mpc.is_none();
         assert!(is_out || is.latest.order() >= was.latest.order(), "{tpc} falls at {input:?}: {was:?}, {is:?}");
     }
+    let is_asked = matches!(input, Input::Message(_, Message::TpcUpdate { .. }));
+    assert!(!is_asked || after.holdings() >= before.holdings(), "a peer takes at {input:?}");
     let moves_funds = matches!(
         input,
         Input::Chain(

@@ -18,7 +18,10 @@ use braid::{
     watcher::Watcher,
 };
 use codec::{DecodeAll, Encode};
-use protocol::{state::MIN_WINDOW, AccountId, Balance, Domain, Entry, Owners, Timestamp};
+use protocol::{
+    state::{MAX_WINDOW, MIN_WINDOW},
+    AccountId, Balance, Domain, Entry, Owners, Timestamp,
+};
 use std::{
     collections::{BTreeMap, VecDeque},
     fmt::Debug,
@@ -36,6 +39,9 @@ pub const STAKE: Balance = 100 * UNIT;
 
 /// How long a dispute may be answered, in ms.
 pub const WINDOW: Timestamp = MIN_WINDOW;
+
+/// The clock at first, in ms.
+const START: Timestamp = 1_000_000;
 
 /// How long agreements are good at first, in ms.
 const VALID_FOR: Timestamp = 1_000_000;
@@ -113,10 +119,12 @@ pub struct User {
     pub party: Party,
     /// What becomes of its next step.
     pub fate: Fate,
+    /// The clock of the last block that the user has heard of.
+    now: Timestamp,
     watcher: Watcher,
     signed: Signed,
-    /// What the chain tells, and the user has not heard yet.
-    news: VecDeque<Arc<Event>>,
+    /// What the chain tells, each with its block's clock, and the user has not heard yet. A block may tell nothing.
+    news: VecDeque<(Timestamp, Option<Arc<Event>>)>,
 }
 
 /// The world.
@@ -143,13 +151,14 @@ impl World {
         let user = |keys: &Keys| User {
             party: Party::new(keys.account(), DOMAIN, STAKE),
             fate: Fate::Done,
+            now: START,
             watcher: Watcher::default(),
             signed: Signed::default(),
             news: VecDeque::new(),
         };
         let accounts: Vec<_> = KEYS.iter().map(Keys::account).collect();
         Self {
-            now: 1_000_000,
+            now: START,
             chain: Chain::new(DOMAIN, &accounts, 10 * STAKE),
             users: KEYS.iter().map(user).collect(),
             coordinator: Coordinator::new(DOMAIN),
@@ -180,14 +189,14 @@ impl World {
     pub fn step(&mut self, index: usize, input: party::Input) {
         let user = &mut self.users[index];
         let fate = std::mem::replace(&mut user.fate, Fate::Done);
-        let step = user.party.step(keys(index), self.now, input.clone());
+        let step = user.party.step(keys(index), user.now, input.clone());
         if fate == Fate::Unsaved {
             return;
         }
         let (woken, effects) = saved(step);
         if index != ADVERSARY {
             check_step(&user.party, &input, &woken);
-            user.signed.add(&DOMAIN, self.now, &user.party, &input, &effects);
+            user.signed.add(&DOMAIN, user.now, &user.party, &input, &effects);
         }
         user.party = woken;
         if fate == Fate::Done {
@@ -218,7 +227,7 @@ impl World {
     pub fn call(&mut self, user: usize, submission: Submission) {
         for event in self.chain.call(account(user), &submission, self.now) {
             let event = Arc::new(event);
-            self.users.iter_mut().for_each(|user| user.news.push_back(event.clone()));
+            self.users.iter_mut().for_each(|user| user.news.push_back((self.now, Some(event.clone()))));
             self.coordinator_news.push_back(event);
         }
         keep(&mut self.calls, submission);
@@ -240,6 +249,22 @@ impl World {
         }
     }
 
+    /// Moves the clock. Nobody who is honest sleeps while it does: what was told is heard and answered first.
+    pub fn pass(&mut self, time: Timestamp) {
+        for user in (0..USERS).filter(|user| *user != ADVERSARY) {
+            self.wake(user);
+        }
+        self.now += time;
+        self.users.iter_mut().for_each(|user| user.news.push_back((self.now, None)));
+    }
+
+    /// Lets a user hear everything, and its watcher do what is to be done.
+    fn wake(&mut self, user: usize) {
+        while self.hear(user) {}
+        self.watch(user);
+        while self.hear(user) {}
+    }
+
     /// Lets a user, or the coordinator, hear the next thing that the chain tells. Its watcher hears it too.
     pub fn hear(&mut self, index: usize) -> bool {
         if index >= USERS {
@@ -248,16 +273,26 @@ impl World {
             return true;
         }
         let user = &mut self.users[index];
-        let Some(event) = user.news.pop_front() else { return false };
-        user.watcher.follow(&user.party.evidence(), &event);
-        self.step(index, party::Input::Chain(Event::clone(&event)));
+        // What was not saved is heard again.
+        if user.fate == Fate::Unsaved {
+            user.fate = Fate::Done;
+        }
+        let Some((now, event)) = user.news.pop_front() else { return false };
+        user.now = now;
+        match event {
+            Some(event) => {
+                user.watcher.follow(&user.party.evidence(), &event);
+                self.step(index, party::Input::Chain(Event::clone(&event)));
+            }
+            None => self.step(index, party::Input::Clock),
+        }
         true
     }
 
     /// Lets a user's watcher do what is to be done.
     pub fn watch(&mut self, index: usize) {
         let user = &mut self.users[index];
-        let tasks = user.watcher.tasks(&user.party.evidence(), self.now);
+        let tasks = user.watcher.tasks(&user.party.evidence(), user.now);
         tasks.into_iter().for_each(|task| self.call(index, task.submission));
     }
 
@@ -273,10 +308,37 @@ impl World {
         }
     }
 
-    /// Checks what the honest users would leave with their watchers.
-    pub fn check(&self) {
-        let honest = self.users.iter().enumerate().filter(|(index, _)| *index != ADVERSARY);
-        honest.for_each(|(_, user)| check_evidence(&DOMAIN, &user.party));
+    /// Checks what the honest users would leave with their watchers, and that each gets everything back alone.
+    pub fn check(&mut self) {
+        for user in (0..USERS).filter(|user| *user != ADVERSARY) {
+            self.wake(user);
+            check_evidence(&DOMAIN, &self.users[user].party);
+            self.clone().check_recovery(user);
+        }
+    }
+
+    /// While everybody else is silent, a user disputes what it is in, waits, and has what it held.
+    fn check_recovery(&mut self, user: usize) {
+        let before = (self.users[user].party.holdings(), self.chain.wealth(&account(user)));
+        for _ in 0..3 {
+            let party = self.users[user].party.clone();
+            for mpc in party.groups() {
+                let own = party.channels().iter().filter(|(_, channel)| channel.mpc == Some(mpc));
+                let exits = own.map(|(tpc, _)| *tpc).collect();
+                self.command(user, Command::DisputeMpc { mpc, exits });
+                self.wake(user);
+            }
+            let alone = party.channels().iter().filter(|(_, channel)| channel.mpc.is_none());
+            for (tpc, _) in alone {
+                self.command(user, Command::DisputeTpc(*tpc));
+                self.wake(user);
+            }
+            self.now += MAX_WINDOW + 1;
+            self.users[user].news.push_back((self.now, None));
+            self.wake(user);
+        }
+        let after = (self.users[user].party.holdings(), self.chain.wealth(&account(user)));
+        assert_eq!(after, (0, before.0 + before.1), "user {user} does not get back what it held: {before:?}");
     }
 }
 

@@ -19,8 +19,13 @@ impl Turn<'_> {
         let parties = in_order(index, self.party.account, peer);
         let creation = TpcCreation { parties, nonce, balances: in_order(index, own, theirs), window, valid_until };
         rules::create_tpc(&creation, nonce).ok()?;
+        let id = creation.id(&Native);
+        // The peer may still bring another one, of which this party would then not know what is in it.
+        if self.party.opening.get(&id).is_some_and(|(signed, _)| *signed != creation) {
+            return None;
+        }
         let signature = self.sign(Action::CreateTpc(&creation));
-        self.party.opening.insert(creation.id(&Native), (creation, signature));
+        self.party.opening.insert(id, (creation, signature));
         self.send(Peer::Party(peer), Message::TpcCreate { creation, signature });
         Some(())
     }
