@@ -1,0 +1,3 @@
+//! The command `braid-sim`.
+
+fn main() {}
