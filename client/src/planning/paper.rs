@@ -53,11 +53,19 @@ pub(super) struct Weights {
     /// k1·(1 − Dist), which payments do not change.
     fixed: Vec<f64>,
     weights: Vec<f64>,
+    /// From the payer, and from the payee.
+    sides: [Side; 2],
+    path: Vec<Arc>,
+}
+
+/// What is known of the ways from one end.
+#[derive(Clone, Debug, Default)]
+struct Side {
     least: Vec<f64>,
-    arc: Vec<Option<Arc>>,
+    /// The arc of each node that leads towards the end.
+    arc: Vec<Arc>,
     touched: Vec<Node>,
     heap: BinaryHeap<Reverse<Near>>,
-    path: Vec<Arc>,
 }
 
 /// A node and the weight of the way to it.
@@ -80,14 +88,15 @@ impl Ord for Near {
 
 impl Weights {
     pub fn new(network: &Network, preference: Preference) -> Self {
-        let mut near = vec![0_u32; network.nodes() as usize];
+        let nodes = network.nodes() as usize;
+        let mut near = vec![0; nodes];
+        let side = Side { least: vec![f64::INFINITY; nodes], arc: vec![NOWHERE; nodes], ..Side::default() };
         let mut weights = Self {
             k2: preference.k2,
             fixed: (0..network.links()).map(|link| preference.k1 * (1.0 - share(network, link, &mut near))).collect(),
             weights: vec![0.0; network.links()],
-            least: vec![f64::INFINITY; network.nodes() as usize],
-            arc: vec![None; network.nodes() as usize],
-            ..Self::default()
+            sides: [side.clone(), side],
+            path: vec![],
         };
         weights.renew(network, 0..network.links());
         weights
@@ -102,43 +111,91 @@ impl Weights {
         }
     }
 
-    /// The path of least weight of channels that can all carry `amount`, in the order of payment.
+    /// The path of least weight of channels that can all carry `amount`, in the order of payment: Dijkstra's algorithm
+    /// from both ends at once.
     pub fn path(&mut self, network: &Network, from: Node, to: Node, amount: Balance) -> Option<&[Arc]> {
+        let [forward, backward] = &mut self.sides;
+        forward.begin(from);
+        backward.begin(to);
+        let mut best: Option<(f64, Node)> = None;
+        // No way that is still unknown weighs less than the nearest unknown nodes of both sides together.
+        while let (Some(ahead), Some(behind)) = (forward.nearest(), backward.nearest()) {
+            if best.is_some_and(|(weight, _)| ahead + behind >= weight) {
+                break;
+            }
+            if forward.heap.len() <= backward.heap.len() {
+                forward.advance::<true>(backward, network, &self.weights, amount, &mut best);
+            } else {
+                backward.advance::<false>(forward, network, &self.weights, amount, &mut best);
+            }
+        }
+        let (_, meeting) = best?;
+        self.path.clear();
+        self.path.extend(forward.way(network, meeting).map(|arc| network.twin(arc)));
+        self.path.reverse();
+        self.path.extend(backward.way(network, meeting));
+        Some(&self.path)
+    }
+}
+
+/// The arc of an end.
+const NOWHERE: Arc = Arc::MAX;
+
+impl Side {
+    fn begin(&mut self, end: Node) {
         for node in self.touched.drain(..) {
             self.least[node as usize] = f64::INFINITY;
         }
         self.heap.clear();
-        self.reach(from, 0.0, None);
-        while let Some(Reverse(Near(so_far, node))) = self.heap.pop() {
-            if node == to {
-                break;
-            }
-            if so_far > self.least[node as usize] {
-                continue;
-            }
-            for arc in network.arcs_of(node).filter(|arc| network.out(*arc) >= amount) {
-                let weight = so_far + self.weights[network.link(arc)];
-                if weight < self.least[network.head(arc) as usize] {
-                    self.reach(network.head(arc), weight, Some(arc));
-                }
-            }
-        }
-        self.path.clear();
-        let mut node = to;
-        while node != from {
-            let arc = self.arc[node as usize].filter(|_| self.least[node as usize].is_finite())?;
-            self.path.push(arc);
-            node = network.tail(arc);
-        }
-        self.path.reverse();
-        Some(&self.path)
+        self.reach(end, 0.0, NOWHERE);
     }
 
-    fn reach(&mut self, node: Node, weight: f64, arc: Option<Arc>) {
+    /// The weight of the way to the nearest node whose channels have not been looked at.
+    fn nearest(&mut self) -> Option<f64> {
+        while let Some(Reverse(Near(weight, node))) = self.heap.peek().copied() {
+            if weight <= self.least[node as usize] {
+                return Some(weight);
+            }
+            self.heap.pop();
+        }
+        None
+    }
+
+    /// Looks at the channels of the nearest node.
+    fn advance<const FORWARD: bool>(
+        &mut self,
+        other: &Self,
+        network: &Network,
+        weights: &[f64],
+        amount: Balance,
+        best: &mut Option<(f64, Node)>,
+    ) {
+        let Some(Reverse(Near(so_far, node))) = self.heap.pop() else { return };
+        for arc in network.arcs_of(node) {
+            let carries = if FORWARD { network.out(arc) } else { network.back(arc) };
+            let (head, weight) = (network.head(arc), so_far + weights[network.link(arc)]);
+            if carries < amount || weight >= self.least[head as usize] {
+                continue;
+            }
+            self.reach(head, weight, network.twin(arc));
+            let whole = weight + other.least[head as usize];
+            if whole < best.map_or(f64::INFINITY, |(least, _)| least) {
+                *best = Some((whole, head));
+            }
+        }
+    }
+
+    fn reach(&mut self, node: Node, weight: f64, arc: Arc) {
         self.touched.push(node);
         self.least[node as usize] = weight;
         self.arc[node as usize] = arc;
         self.heap.push(Reverse(Near(weight, node)));
+    }
+
+    /// The arcs from a node to the end.
+    fn way<'a>(&'a self, network: &'a Network, node: Node) -> impl Iterator<Item = Arc> + 'a {
+        let next = move |arc: Arc| Some(self.arc[network.head(arc) as usize]).filter(|arc| *arc != NOWHERE);
+        std::iter::successors(Some(self.arc[node as usize]).filter(|arc| *arc != NOWHERE), move |arc| next(*arc))
     }
 }
 
@@ -146,7 +203,7 @@ impl Weights {
 /// owners with those who have one with each. 0 for a channel without funds.
 ///
 /// `near` is scratch space for each node, all 0 before and after.
-fn share(network: &Network, link: usize, near: &mut [u32]) -> f64 {
+fn share(network: &Network, link: usize, near: &mut [u8]) -> f64 {
     let total = |arc| (network.out(arc) + network.back(arc)) as f64;
     let [first, second] = network.arcs(link).map(|arc| network.tail(arc));
     network.arcs_of(first).for_each(|arc| near[network.head(arc) as usize] = 1);

@@ -114,13 +114,12 @@ impl Planner {
         if from == to || amount == 0 {
             return Ok(());
         }
-        let least = if self.strategy == Strategy::Shortest { 0 } else { amount };
-        let ends = ([from].into_iter(), [to].into_iter());
-        // Paths are looked for from both ends before they are weighed, because most that are not there end early.
-        let mut path = self.search.path(&self.network, ends, least, Tie::First);
-        if let (Strategy::Paper(_), Some(_)) = (self.strategy, path) {
-            path = self.weights.path(&self.network, from, to, amount);
-        }
+        let path = if let Strategy::Paper(_) = self.strategy {
+            self.weights.path(&self.network, from, to, amount)
+        } else {
+            let least = if self.strategy == Strategy::Shortest { 0 } else { amount };
+            self.search.path(&self.network, ([from].into_iter(), [to].into_iter()), least, Tie::First)
+        };
         let path = path.filter(|path| path.iter().all(|arc| self.network.out(*arc) >= amount));
         path.ok_or(NoPlan::NoPath(index))?.iter().for_each(|arc| self.network.push(*arc, amount));
         Ok(())
