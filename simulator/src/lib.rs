@@ -4,9 +4,15 @@
 //! - [`topology`], who has channels with whom
 //! - [`workload`], who pays whom
 //! - [`experiments`], the paper's figures and tables and ours
+//! - [`replay`], the one on the other, by a rule
+//! - [`optimum`], what somebody who knew the future could do
 //! - [`output`], what an experiment finds, and its CSV files
+//! - [`stats`], means of several runs
 
 pub mod experiments;
+pub mod optimum;
 pub mod output;
+pub mod replay;
+pub mod stats;
 pub mod topology;
 pub mod workload;

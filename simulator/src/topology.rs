@@ -1,6 +1,13 @@
-//! Who has channels with whom.
+//! Who has channels with whom, and what they hold.
 
-use braid::planning::network::{Link, Network};
+use braid::planning::{
+    network::{Link, Network, Node},
+    NoPlan,
+};
+use petgraph::unionfind::UnionFind;
+use protocol::Balance;
+use rand::{seq::SliceRandom, Rng};
+use std::collections::{BTreeSet, VecDeque};
 
 /// A network of users.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,4 +16,278 @@ pub struct Topology {
     pub nodes: u32,
     /// Their channels.
     pub links: Vec<Link>,
+}
+
+/// How a channel's funds are divided between its owners at first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Division {
+    /// Both hold the same; an odd token is the first owner's.
+    Even,
+    /// Any division is as likely as another.
+    Random,
+    /// One of them, by chance, holds all: a channel that one has opened.
+    OneSided,
+}
+
+/// There is no such topology.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+pub enum BadTopology {
+    /// Nobody can have a channel.
+    #[error("{0} users: a network needs at least 2")]
+    TooFewNodes(u32),
+    /// Not all can be joined, or there are not so many pairs.
+    #[error("{channels} channels among {nodes} users: give from {least} to {most}")]
+    BadChannels {
+        /// Asked for.
+        channels: u64,
+        /// Users.
+        nodes: u32,
+        /// For a connected network.
+        least: u64,
+        /// Every pair once.
+        most: u64,
+    },
+    /// Too many or too few neighbours.
+    #[error("{0} channels for each new user: give at least 1, and fewer than there are users")]
+    BadPerNode(u32),
+    /// A ring needs an even number of neighbours.
+    #[error("{0} neighbours on the ring: give an even number from 2 up, below the number of users")]
+    BadNeighbours(u32),
+    /// No probability.
+    #[error("rewiring {0}: give a probability from 0 to 1")]
+    BadRewiring(f64),
+}
+
+impl Topology {
+    /// G(n, m), connected: a random tree, then pairs at random until there are so many channels. NetworkX's generator may
+    /// leave users without a channel, who could never pay; here nobody is left out.
+    ///
+    /// # Errors
+    /// [`BadTopology`].
+    pub fn random(nodes: u32, channels: u32, rng: &mut impl Rng) -> Result<Self, BadTopology> {
+        check_nodes(nodes)?;
+        let (least, most) = (u64::from(nodes) - 1, u64::from(nodes) * (u64::from(nodes) - 1) / 2);
+        if !(least..=most).contains(&channels.into()) {
+            return Err(BadTopology::BadChannels { channels: channels.into(), nodes, least, most });
+        }
+        let mut order: Vec<_> = (0..nodes).collect();
+        order.shuffle(rng);
+        let mut pairs = Pairs::default();
+        for index in 1..order.len() {
+            pairs.add(order[index], order[rng.random_range(0..index)]);
+        }
+        while pairs.list.len() < channels as usize {
+            pairs.add(rng.random_range(0..nodes), rng.random_range(0..nodes));
+        }
+        Ok(pairs.topology(nodes))
+    }
+
+    /// Barabási and Albert's growth: each new user has `per_node` channels, more likely with those who have many.
+    ///
+    /// # Errors
+    /// [`BadTopology`].
+    pub fn barabasi_albert(nodes: u32, per_node: u32, rng: &mut impl Rng) -> Result<Self, BadTopology> {
+        check_nodes(nodes)?;
+        if per_node == 0 || per_node >= nodes {
+            return Err(BadTopology::BadPerNode(per_node));
+        }
+        let mut pairs = Pairs::default();
+        // Every user as often as it has channels.
+        let mut ends: Vec<Node> = (0..per_node).collect();
+        for node in per_node..nodes {
+            let mut chosen = BTreeSet::new();
+            while chosen.len() < per_node as usize {
+                chosen.insert(ends[rng.random_range(0..ends.len())]);
+            }
+            for other in chosen {
+                pairs.add(node, other);
+                ends.extend([node, other]);
+            }
+        }
+        Ok(pairs.topology(nodes))
+    }
+
+    /// Watts and Strogatz's small world: a ring on which everybody has `neighbours` channels, each moved to another user
+    /// with probability `rewiring`. Connected again by a channel where moving has cut it.
+    ///
+    /// # Errors
+    /// [`BadTopology`].
+    pub fn watts_strogatz(nodes: u32, neighbours: u32, rewiring: f64, rng: &mut impl Rng) -> Result<Self, BadTopology> {
+        check_nodes(nodes)?;
+        if neighbours < 2 || neighbours % 2 == 1 || neighbours >= nodes {
+            return Err(BadTopology::BadNeighbours(neighbours));
+        }
+        if !(0.0..=1.0).contains(&rewiring) {
+            return Err(BadTopology::BadRewiring(rewiring));
+        }
+        let mut pairs = Pairs::default();
+        for step in 1..=neighbours / 2 {
+            for node in 0..nodes {
+                let mut other = (node + step) % nodes;
+                if rng.random_bool(rewiring) {
+                    other = rng.random_range(0..nodes);
+                }
+                // A moved channel that meets another is moved on.
+                while !pairs.add(node, other) {
+                    other = rng.random_range(0..nodes);
+                }
+            }
+        }
+        let mut joined = UnionFind::new(nodes as usize);
+        for [a, b] in &pairs.list {
+            joined.union(*a as usize, *b as usize);
+        }
+        for node in 1..nodes {
+            if joined.union(0, node as usize) {
+                pairs.add(0, node);
+            }
+        }
+        Ok(pairs.topology(nodes))
+    }
+
+    /// Everybody has one channel, with user 0.
+    ///
+    /// # Errors
+    /// [`BadTopology`].
+    pub fn hub_and_spoke(nodes: u32) -> Result<Self, BadTopology> {
+        check_nodes(nodes)?;
+        let mut pairs = Pairs::default();
+        (1..nodes).for_each(|node| {
+            pairs.add(0, node);
+        });
+        Ok(pairs.topology(nodes))
+    }
+
+    /// The same channels, which hold `total` tokens together: each the same, the first ones one more if it does not divide.
+    pub fn funded(mut self, total: Balance, division: Division, rng: &mut impl Rng) -> Self {
+        let count = self.links.len().max(1) as Balance;
+        for (index, link) in (0..).zip(&mut self.links) {
+            let capacity = total / count + Balance::from(index < total % count);
+            link.balances = division.of(capacity, rng);
+        }
+        self
+    }
+
+    /// What all channels hold together.
+    pub fn funds(&self) -> Balance {
+        self.links.iter().flat_map(|link| link.balances).fold(0, Balance::saturating_add)
+    }
+
+    /// The channels as planning wants them.
+    ///
+    /// # Errors
+    /// If a channel is none, or balances overflow.
+    pub fn network(&self) -> Result<Network, NoPlan> {
+        Network::new(self.nodes, &self.links)
+    }
+
+    /// The users who can all reach each other and are most, renumbered in their order.
+    pub fn largest_component(&self) -> Self {
+        let mut joined = UnionFind::<u32>::new(self.nodes as usize);
+        for link in &self.links {
+            joined.union(link.ends[0], link.ends[1]);
+        }
+        let labels = joined.into_labeling();
+        let mut sizes = vec![0_u32; self.nodes as usize];
+        labels.iter().for_each(|label| sizes[*label as usize] += 1);
+        let largest = (0..).zip(&sizes).max_by_key(|(_, size)| **size).map_or(0, |(label, _)| label);
+        self.keep(|node| labels[node as usize] == largest)
+    }
+
+    /// A connected cut of so many users, or of all if there are fewer in the part where it begins: what lies around a user
+    /// at random, by hops.
+    pub fn cut(&self, nodes: u32, rng: &mut impl Rng) -> Self {
+        let mut neighbours = vec![vec![]; self.nodes as usize];
+        for Link { ends: [a, b], .. } in &self.links {
+            neighbours[*a as usize].push(*b);
+            neighbours[*b as usize].push(*a);
+        }
+        let mut kept = vec![false; self.nodes as usize];
+        let mut queue = VecDeque::new();
+        let mut left = nodes;
+        if self.nodes > 0 && left > 0 {
+            let start = rng.random_range(0..self.nodes);
+            kept[start as usize] = true;
+            queue.push_back(start);
+            left -= 1;
+        }
+        while let Some(node) = queue.pop_front() {
+            neighbours[node as usize].shuffle(rng);
+            for other in std::mem::take(&mut neighbours[node as usize]) {
+                if left > 0 && !kept[other as usize] {
+                    kept[other as usize] = true;
+                    queue.push_back(other);
+                    left -= 1;
+                }
+            }
+        }
+        self.keep(|node| kept[node as usize])
+    }
+
+    fn keep(&self, is_kept: impl Fn(Node) -> bool) -> Self {
+        let mut nodes = 0;
+        let number = |node| {
+            is_kept(node).then(|| {
+                nodes += 1;
+                nodes - 1
+            })
+        };
+        let numbers: Vec<Option<Node>> = (0..self.nodes).map(number).collect();
+        let link = |link: &Link| {
+            let [a, b] = link.ends.map(|end| numbers[end as usize]);
+            Some(Link { ends: [a?, b?], balances: link.balances })
+        };
+        Self { nodes, links: self.links.iter().filter_map(link).collect() }
+    }
+}
+
+impl Division {
+    /// Its name in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Even => "even",
+            Self::Random => "random",
+            Self::OneSided => "one-sided",
+        }
+    }
+
+    /// What each owner of a channel gets.
+    pub fn of(self, capacity: Balance, rng: &mut impl Rng) -> [Balance; 2] {
+        let first = match self {
+            Self::Even => capacity - capacity / 2,
+            Self::Random => rng.random_range(0..=capacity),
+            Self::OneSided => capacity * Balance::from(rng.random_bool(0.5)),
+        };
+        [first, capacity - first]
+    }
+}
+
+fn check_nodes(nodes: u32) -> Result<(), BadTopology> {
+    if nodes < 2 {
+        Err(BadTopology::TooFewNodes(nodes))
+    } else {
+        Ok(())
+    }
+}
+
+/// Pairs of users, each once.
+#[derive(Default)]
+struct Pairs {
+    list: Vec<[Node; 2]>,
+    known: BTreeSet<[Node; 2]>,
+}
+
+impl Pairs {
+    /// Whether the pair was one and new.
+    fn add(&mut self, a: Node, b: Node) -> bool {
+        let new = a != b && self.known.insert([a.min(b), a.max(b)]);
+        if new {
+            self.list.push([a, b]);
+        }
+        new
+    }
+
+    fn topology(self, nodes: u32) -> Topology {
+        Topology { nodes, links: self.list.into_iter().map(|ends| Link { ends, balances: [0, 0] }).collect() }
+    }
 }
