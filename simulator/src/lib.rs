@@ -5,8 +5,12 @@
 //! - [`workload`], who pays whom
 //! - [`experiments`], the paper's figures and tables and ours
 //! - [`output`], what an experiment finds, and its CSV files
+//! - [`plot`], a figure as an SVG
+//! - [`report`], everything that was found as one page
 
 pub mod experiments;
 pub mod output;
+pub mod plot;
+pub mod report;
 pub mod topology;
 pub mod workload;
