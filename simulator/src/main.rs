@@ -11,13 +11,13 @@ use simulator::{
 };
 use std::{
     io::{self, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::ExitCode,
 };
 
 /// Repeats the paper's experiments, and does ours: tables, figures, and a report with the paper's values beside ours.
 #[derive(Parser)]
-#[command(version, about)]
+#[command(version)]
 struct Cli {
     #[command(subcommand)]
     what: What,
@@ -111,18 +111,18 @@ fn run(Cli { what, options }: &Cli) -> anyhow::Result<()> {
 
 fn findings(what: &What, options: &Options) -> anyhow::Result<Vec<Finding>> {
     let (experiment, only) = match what {
-        What::Delay => ("delay", None),
-        What::Success => ("success", None),
-        What::Topology => ("topology", None),
-        What::Amount => ("amount", None),
-        What::Cost => ("cost", None),
-        What::Table { number } => ("", Some(format!("table-{number}"))),
-        What::Figure { number } => ("", Some(format!("figure-{number}"))),
-        What::All => ("", None),
+        What::Delay => (Some("delay"), None),
+        What::Success => (Some("success"), None),
+        What::Topology => (Some("topology"), None),
+        What::Amount => (Some("amount"), None),
+        What::Cost => (Some("cost"), None),
+        What::Table { number } => (None, Some(format!("table-{number}"))),
+        What::Figure { number } => (None, Some(format!("figure-{number}"))),
+        What::All => (None, None),
     };
-    let chosen = |known: &&Experiment| match &only {
-        Some(finding) => known.repeats.contains(&finding.as_str()),
-        None => experiment.is_empty() || known.name == experiment,
+    let chosen = |known: &&Experiment| {
+        experiment.is_none_or(|name| known.name == name)
+            && only.as_deref().is_none_or(|finding| known.repeats.contains(&finding))
     };
     let effort = Effort { seed: options.seed, runs: options.runs, small: options.small };
     let lightning = lightning(options);
@@ -170,8 +170,8 @@ fn shown(findings: &[Finding], written: &[PathBuf]) -> String {
         text.push('\n');
     }
     text += "Written:\n";
-    for path in written.iter().map(PathBuf::as_path).map(Path::display) {
-        text += &format!("  {path}\n");
+    for path in written {
+        text += &format!("  {}\n", path.display());
     }
     text
 }

@@ -136,7 +136,7 @@ nav { border: 1px solid var(--line); border-radius: .4rem; padding: .5rem 1rem; 
 nav ol { margin: 0; padding-left: 1.4rem; }
 nav li { padding: .15rem 0; }
 section { border-top: 1px solid var(--line); margin-top: 2rem; padding-top: 1.5rem; }
-pre { background: var(--soft); border-radius: .3rem; padding: .5rem .75rem; white-space: pre-wrap; }
+pre { background: var(--soft); border-radius: .3rem; padding: .5rem .75rem; overflow-x: auto; }
 figure { margin: 1.5rem 0; }
 figure > svg { display: block; width: 100%; height: auto; background: #fff; border-radius: .3rem; }
 figcaption { font-size: .9rem; margin: .4rem 0; }
@@ -153,5 +153,6 @@ td.number { white-space: nowrap; }
   figure > svg { max-height: 45vh; }
   figure:has(> svg), tr { break-inside: avoid; }
   .wide { overflow: visible; }
+  pre { white-space: pre-wrap; }
 }
 ";
