@@ -93,7 +93,7 @@ fn curves(figure: &Figure, area: &Area<Shift>, looks: &[Look]) -> Result<(), Fai
         .margin_right(last / 2 + MARGIN)
         .margin_top(MARGIN)
         .x_label_area_size(ROW + 2 * MARGIN as u32)
-        .y_label_area_size(widest + 2 * MARGIN)
+        .y_label_area_size(widest + 3 * MARGIN)
         .build_cartesian_2d(x.clone(), y.clone())?;
     chart
         .configure_mesh()

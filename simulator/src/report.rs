@@ -149,7 +149,7 @@ td.number { white-space: nowrap; }
 @media print {
   :root { --text: #000; --ground: #fff; --soft: #fff; --line: #999; --link: #000; }
   body { max-width: none; padding: 0; font-size: 10pt; }
-  h2, figcaption { break-after: avoid; }
+  h2, pre, figcaption:first-child { break-after: avoid; }
   figure > svg { max-height: 45vh; }
   figure:has(> svg), tr { break-inside: avoid; }
   .wide { overflow: visible; }
