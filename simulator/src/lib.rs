@@ -8,11 +8,15 @@
 //! - [`optimum`], what somebody who knew the future could do
 //! - [`output`], what an experiment finds, and its CSV files
 //! - [`stats`], means of several runs
+//! - [`plot`], a figure as an SVG
+//! - [`report`], everything that was found as one page
 
 pub mod experiments;
 pub mod optimum;
 pub mod output;
+pub mod plot;
 pub mod replay;
+pub mod report;
 pub mod stats;
 pub mod topology;
 pub mod workload;

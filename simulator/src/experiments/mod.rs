@@ -1,9 +1,14 @@
 //! The paper's experiments and ours: one module a question, each of which answers with
-//! [`Finding`](crate::output::Finding)s.
+//! [`Finding`]s.
 
+use crate::output::Finding;
+use std::path::Path;
+
+pub mod amount;
 pub mod published;
 pub mod setting;
 pub mod success;
+pub mod topology;
 
 /// How much work an experiment does.
 #[derive(Clone, Copy, Debug)]
@@ -31,3 +36,31 @@ impl Progress for Silent {
     fn begin(&self, _: &str, _: u64) {}
     fn step(&self) {}
 }
+
+/// An experiment as a command knows it.
+pub struct Experiment {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// The names of its findings that repeat a table or a figure of the paper.
+    pub repeats: &'static [&'static str],
+    /// Runs it. The path leads to the folder with the files of the Lightning network, if there is one.
+    pub run: Run,
+}
+
+/// What runs an experiment.
+pub type Run = fn(&Effort, Option<&Path>, &dyn Progress) -> anyhow::Result<Vec<Finding>>;
+
+/// All experiments, in the order of the report.
+pub const ALL: [Experiment; 3] = [
+    Experiment {
+        name: "success",
+        repeats: &["table-2", "table-3", "table-4"],
+        run: |effort, _, progress| success::run(effort, progress),
+    },
+    Experiment {
+        name: "topology",
+        repeats: &["figure-5", "figure-6", "figure-7"],
+        run: |effort, _, progress| topology::run(effort, progress),
+    },
+    Experiment { name: "amount", repeats: &["figure-8"], run: |effort, _, progress| amount::run(effort, progress) },
+];
