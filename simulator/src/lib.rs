@@ -4,9 +4,11 @@
 //! - [`topology`], who has channels with whom
 //! - [`workload`], who pays whom
 //! - [`experiments`], the paper's figures and tables and ours
+//! - [`stats`], means of runs and their confidence intervals
 //! - [`output`], what an experiment finds, and its CSV files
 
 pub mod experiments;
 pub mod output;
+pub mod stats;
 pub mod topology;
 pub mod workload;
