@@ -1,6 +1,9 @@
 //! The paper's experiments and ours: one module a question, each of which answers with
 //! [`Finding`](crate::output::Finding)s.
 
+pub mod cost;
+pub mod delay;
+
 /// How much work an experiment does.
 #[derive(Clone, Copy, Debug)]
 pub struct Effort {
