@@ -32,11 +32,17 @@ const VALID_FOR: u64 = 1_000_000_000;
 #[derive(Clone, Debug, PartialEq)]
 struct Stage {
     name: &'static str,
-    /// In s.
-    seconds: f64,
+    /// How long it took, in ms.
+    ms: u64,
     calls: u64,
     messages: u64,
     signatures: u64,
+}
+
+impl Stage {
+    fn seconds(&self) -> f64 {
+        self.ms as f64 / 1_000.0
+    }
 }
 
 /// Users with funds in the contract, and what they have done so far.
@@ -74,14 +80,14 @@ impl Run {
         }
         let stage = Stage {
             name,
-            seconds: (self.world.elapsed() - before.0) as f64 / 1_000.0,
+            ms: self.world.elapsed() - before.0,
             calls: self.world.take_calls().len() as u64,
             messages: self.world.messages() - before.1,
             signatures: self.world.signatures() - before.2,
         };
         match self.stages.last_mut() {
             Some(last) if last.name == name => {
-                last.seconds += stage.seconds;
+                last.ms += stage.ms;
                 last.calls += stage.calls;
                 last.messages += stage.messages;
                 last.signatures += stage.signatures;
@@ -121,7 +127,7 @@ impl Run {
     }
 
     fn seconds(&self) -> f64 {
-        self.stages.iter().map(|stage| stage.seconds).sum()
+        self.stages.iter().map(Stage::seconds).sum()
     }
 }
 
@@ -205,7 +211,7 @@ pub fn run(effort: &Effort, progress: &dyn Progress) -> Result<Vec<Finding>> {
         counts.iter().zip(runs).map(|(count, run)| point(f64::from(*count), run.seconds())).collect()
     };
     let without_tpcs = |run: &Run| -> f64 {
-        run.stages.iter().filter(|stage| stage.name.starts_with("MPC")).map(|stage| stage.seconds).sum()
+        run.stages.iter().filter(|stage| stage.name.starts_with("MPC")).map(Stage::seconds).sum()
     };
     let open_groups: Vec<_> =
         counts.iter().zip(&groups).map(|(count, run)| point(f64::from(*count), without_tpcs(run))).collect();
@@ -277,7 +283,7 @@ pub fn run(effort: &Effort, progress: &dyn Progress) -> Result<Vec<Finding>> {
         )],
         vec![seconds_by_stage("figure-4-stages", "A group's delay by stage", counts, &groups)],
     );
-    let update = |run: &Run| stage_of(run, "MPC off-chain update").map_or(0.0, |stage| stage.seconds / 10.0);
+    let update = |run: &Run| stage_of(run, "MPC off-chain update").map_or(0.0, |stage| stage.seconds() / 10.0);
     let updates: Vec<_> = sizes.iter().zip(&by_size).map(|(n, run)| point(*n as f64, update(run))).collect();
     let whole: Vec<_> = sizes.iter().zip(&by_size).map(|(n, run)| point(*n as f64, run.seconds())).collect();
     let ends = updates.first().zip(updates.last());
@@ -394,7 +400,7 @@ fn seconds_by_stage(name: &str, title: &str, heads: &[u32], runs: &[Run]) -> Tab
     let names =
         runs.last().map(|run| run.stages.iter().map(|stage| stage.name).collect::<Vec<_>>()).unwrap_or_default();
     let rows = names.iter().map(|stage| {
-        let cell = |run| stage_of(run, stage).map_or(Cell::Number(0.0, 2), |stage| Cell::Number(stage.seconds, 2));
+        let cell = |run| stage_of(run, stage).map_or(Cell::Number(0.0, 2), |stage| Cell::Number(stage.seconds(), 2));
         [Cell::Text((*stage).into())].into_iter().chain(runs.iter().map(cell)).collect()
     });
     Table {
@@ -432,10 +438,10 @@ mod tests {
     fn users_who_act_at_once_share_a_block_and_messages_take_their_time() {
         let run = multi_party(3, 2).expect("nobody objects");
         let opened = stage_of(&run, "TPC create").expect("it was created");
-        assert_eq!((opened.seconds, opened.calls), (15.0, 3));
+        assert_eq!((opened.seconds(), opened.calls), (15.0, 3));
         let paid = stage_of(&run, "MPC off-chain update").expect("it was paid with");
         assert_eq!(paid.messages, 2 * 16);
-        assert!(paid.seconds > 0.0 && paid.seconds < 1.0, "{}", paid.seconds);
+        assert!(paid.ms > 0 && paid.ms < 1_000, "{}", paid.ms);
     }
 
     #[test]
