@@ -243,7 +243,7 @@ fn ours(
         if planner.settle(&[*payment]).is_ok() {
             state.settled += 1;
             changed.extend(planner.network().changes().map(|(link, _)| link));
-            if often && state.settled % EVERY == 0 {
+            if often && state.settled.is_multiple_of(EVERY) {
                 state.cost += update(&changed);
                 changed.clear();
             }
@@ -281,7 +281,7 @@ fn dual(
                     updates[link] = 0;
                 }
             }
-            if when == When::Together && state.settled % EVERY == 0 {
+            if when == When::Together && state.settled.is_multiple_of(EVERY) {
                 state.cost += put(&updates);
                 updates.fill(0);
             }
@@ -502,8 +502,8 @@ fn breaking_even(prices: &Prices, outcomes: &[Outcome], method: String) -> Findi
          extrapolation of their second half."
             .to_owned(),
     ];
-    let measures: [(&str, &dyn Fn(&Cost) -> f64, usize); 2] =
-        [("ref_time (ps)", &|cost| cost.ref_time, 0), ("fee (UNIT)", &|cost| cost.fee, 6)];
+    type Measure<'a> = (&'a str, &'a dyn Fn(&Cost) -> f64, usize);
+    let measures: [Measure; 2] = [("ref_time (ps)", &|cost| cost.ref_time, 0), ("fee (UNIT)", &|cost| cost.fee, 6)];
     for outcome in outcomes {
         for (measure, of, digits) in measures {
             let mut costs: Vec<_> = (0..SCHEMES.len()).map(|scheme| outcome.costs(scheme, of)).collect();
