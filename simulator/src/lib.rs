@@ -2,6 +2,7 @@
 //! what the contract costs.
 //!
 //! - [`topology`], who has channels with whom
+//! - [`import`], real topologies from files
 //! - [`workload`], who pays whom
 //! - [`experiments`], the paper's figures and tables and ours
 //! - [`replay`], the one on the other, by a rule
@@ -12,6 +13,7 @@
 //! - [`report`], everything that was found as one page
 
 pub mod experiments;
+pub mod import;
 pub mod optimum;
 pub mod output;
 pub mod plot;

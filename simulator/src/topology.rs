@@ -123,13 +123,13 @@ impl Topology {
         let mut pairs = Pairs::default();
         for step in 1..=neighbours / 2 {
             for node in 0..nodes {
-                let mut other = (node + step) % nodes;
+                let mut pair = (node, (node + step) % nodes);
                 if rng.random_bool(rewiring) {
-                    other = rng.random_range(0..nodes);
+                    pair.1 = rng.random_range(0..nodes);
                 }
-                // A moved channel that meets another is moved on.
-                while !pairs.add(node, other) {
-                    other = rng.random_range(0..nodes);
+                // One that is there already is moved on, to anybody: its first owner may have one with everybody.
+                while !pairs.add(pair.0, pair.1) {
+                    pair = (rng.random_range(0..nodes), rng.random_range(0..nodes));
                 }
             }
         }
@@ -289,5 +289,90 @@ impl Pairs {
 
     fn topology(self, nodes: u32) -> Topology {
         Topology { nodes, links: self.list.into_iter().map(|ends| Link { ends, balances: [0, 0] }).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
+    use rand::SeedableRng;
+    use rand_pcg::Pcg64Mcg;
+
+    fn rng(seed: u64) -> Pcg64Mcg {
+        Pcg64Mcg::seed_from_u64(seed)
+    }
+
+    fn is_simple(topology: &Topology) -> bool {
+        let pairs = topology.links.iter().map(|link| [link.ends[0].min(link.ends[1]), link.ends[0].max(link.ends[1])]);
+        pairs.collect::<BTreeSet<_>>().len() == topology.links.len() && topology.network().is_ok()
+    }
+
+    fn is_connected(topology: &Topology) -> bool {
+        topology.largest_component().nodes == topology.nodes
+    }
+
+    proptest! {
+        #[test]
+        fn networks_are_simple_and_connected_and_as_large_as_asked(
+            seed in any::<u64>(), nodes in 3..60_u32, size in 0..1000_u32, rewiring in 0.0..=1.0,
+        ) {
+            let rng = &mut rng(seed);
+            let channels = nodes - 1 + size % (nodes * (nodes - 1) / 2 - nodes + 2);
+            let per_node = 1 + size % (nodes - 1);
+            let neighbours = 2 + 2 * (size % ((nodes - 1) / 2));
+            let small_world = Topology::watts_strogatz(nodes, neighbours, rewiring, rng)?;
+            prop_assert!(small_world.links.len() >= (nodes * neighbours / 2) as usize);
+            let networks = [
+                (Topology::random(nodes, channels, rng)?, channels),
+                (Topology::barabasi_albert(nodes, per_node, rng)?, per_node * (nodes - per_node)),
+                (Topology::hub_and_spoke(nodes)?, nodes - 1),
+                (small_world.clone(), small_world.links.len() as u32),
+            ];
+            for (network, channels) in networks {
+                prop_assert_eq!((network.nodes, network.links.len()), (nodes, channels as usize));
+                prop_assert!(is_simple(&network) && is_connected(&network));
+                let network = network.funded(Balance::from(seed), Division::Random, rng);
+                prop_assert_eq!(network.funds(), Balance::from(seed));
+                let capacities = || network.links.iter().map(|link| link.balances[0] + link.balances[1]);
+                prop_assert!(capacities().max() <= capacities().min().map(|least| least + 1));
+            }
+        }
+
+        #[test]
+        fn cuts_are_connected(seed in any::<u64>(), channels in 60..200_u32, nodes in 1..=60_u32) {
+            let rng = &mut rng(seed);
+            let cut = Topology::random(60, channels, rng)?.cut(nodes, rng);
+            prop_assert_eq!(cut.nodes, nodes);
+            prop_assert!(is_simple(&cut) && is_connected(&cut));
+        }
+    }
+
+    #[test]
+    fn the_largest_component_is_numbered_anew() {
+        let link = |ends| Link { ends, balances: [1, 2] };
+        let topology = Topology { nodes: 6, links: vec![link([0, 1]), link([5, 2]), link([3, 5])] };
+        let largest = Topology { nodes: 3, links: vec![link([2, 0]), link([1, 2])] };
+        assert_eq!(topology.largest_component(), largest);
+        let nobody = Topology { nodes: 0, links: vec![] };
+        assert_eq!((nobody.largest_component(), nobody.cut(1, &mut rng(1))), (nobody.clone(), nobody));
+    }
+
+    #[test]
+    fn impossible_parameters_are_named() {
+        let rng = &mut rng(1);
+        assert_eq!(Topology::random(1, 0, rng), Err(BadTopology::TooFewNodes(1)));
+        for channels in [2, 7] {
+            let error = BadTopology::BadChannels { channels: channels.into(), nodes: 4, least: 3, most: 6 };
+            assert_eq!(Topology::random(4, channels, rng), Err(error));
+        }
+        for per_node in [0, 4] {
+            assert_eq!(Topology::barabasi_albert(4, per_node, rng), Err(BadTopology::BadPerNode(per_node)));
+        }
+        for neighbours in [0, 3, 10] {
+            let error = Err(BadTopology::BadNeighbours(neighbours));
+            assert_eq!(Topology::watts_strogatz(9, neighbours, 0.0, rng), error);
+        }
+        assert_eq!(Topology::watts_strogatz(9, 4, 1.5, rng), Err(BadTopology::BadRewiring(1.5)));
     }
 }

@@ -146,3 +146,68 @@ impl Amounts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
+    use rand::SeedableRng;
+    use rand_pcg::Pcg64Mcg;
+    use std::collections::BTreeSet;
+
+    proptest! {
+        #[test]
+        fn users_are_different_and_amounts_within_limits(
+            seed in any::<u64>(), nodes in 3..50_u32, some in any::<u32>(), limit in 2..1000_u128,
+        ) {
+            let rng = &mut Pcg64Mcg::seed_from_u64(seed);
+            let users = (2 + some % (nodes - 1)) as usize;
+            let kinds = [
+                (Kind::Payment, 2),
+                (Kind::Game(users), users),
+                (Kind::Auction(users - 1), users),
+                (Kind::Crowdfunding(users - 1), users),
+            ];
+            for (kind, users) in kinds {
+                let workload = Workload::new(nodes, kind, Amounts::Below(limit), f64::from(some % 3) / 2.0, rng)?;
+                for transaction in workload.draw(20, rng) {
+                    let members: BTreeSet<_> = transaction.iter().flat_map(|pay| [pay.from, pay.to]).collect();
+                    prop_assert_eq!((members.len(), transaction.len()), (users, users - 1));
+                    prop_assert!(members.iter().all(|member| *member < nodes));
+                    prop_assert!(transaction.iter().all(|pay| (1..limit).contains(&pay.amount)));
+                    let stakes: BTreeSet<_> = transaction.iter().map(|pay| pay.amount).collect();
+                    prop_assert!(stakes.len() == 1 || !matches!(kind, Kind::Game(_)));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn few_are_paid_often_when_it_is_skewed() {
+        let rng = &mut Pcg64Mcg::seed_from_u64(3);
+        let workload = Workload::new(100, Kind::Payment, Amounts::Exponential(30.0), 1.0, rng).expect("it is fine");
+        let mut paid = vec![0; 100];
+        let mut sum = 0;
+        for transaction in workload.draw(100_000, rng) {
+            paid[transaction[0].to as usize] += 1;
+            sum += transaction[0].amount;
+        }
+        paid.sort_unstable();
+        // The 100th harmonic number is 5.187.
+        assert!((18_800..19_800).contains(&paid[99]) && (9_200..10_100).contains(&paid[98]), "{:?}", &paid[97..]);
+        assert!((sum as f64 / 3e6 - 1.0).abs() < 0.02, "{sum}");
+    }
+
+    #[test]
+    fn what_cannot_be_paid_is_named() {
+        let rng = &mut Pcg64Mcg::seed_from_u64(1);
+        let mut refused = |kind, amounts, skew| Workload::new(5, kind, amounts, skew, rng).expect_err("it is refused");
+        let one = Amounts::Exactly(1);
+        assert_eq!(refused(Kind::Game(6), one, 0.0), BadWorkload::BadParties { parties: 6, nodes: 5 });
+        assert_eq!(refused(Kind::Crowdfunding(0), one, 0.0), BadWorkload::BadParties { parties: 1, nodes: 5 });
+        for amounts in [Amounts::Below(1), Amounts::Exactly(0), Amounts::Exponential(0.0)] {
+            assert_eq!(refused(Kind::Payment, amounts, 0.0), BadWorkload::BadAmounts(amounts));
+        }
+        assert_eq!(refused(Kind::Payment, one, -1.0), BadWorkload::BadSkew(-1.0));
+    }
+}

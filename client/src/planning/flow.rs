@@ -27,7 +27,7 @@ pub(super) fn settle(
     payers: &[Rest],
     payees: &[Rest],
 ) -> Result<(), NoPlan> {
-    let short = |(missing, rest): (Balance, Balance)| if missing > rest { missing - rest } else { 0 };
+    let short = |(missing, rest): (Balance, Balance)| missing.saturating_sub(rest);
     let unpaid: Balance = payers.iter().map(|(node, amount)| short((*amount, network.funds(*node)))).sum();
     let unheld: Balance = payees.iter().map(|(node, amount)| short((*amount, network.receivable(*node)))).sum();
     if unpaid.max(unheld) > 0 {

@@ -1,7 +1,7 @@
 //! The paper's experiments and ours: one module a question, each of which answers with
 //! [`Finding`]s.
 
-use crate::output::Finding;
+use crate::{import, output::Finding};
 use std::path::Path;
 
 pub mod amount;
@@ -9,6 +9,9 @@ pub mod published;
 pub mod setting;
 pub mod success;
 pub mod topology;
+
+pub mod cost;
+pub mod delay;
 
 /// How much work an experiment does.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +54,12 @@ pub struct Experiment {
 pub type Run = fn(&Effort, Option<&Path>, &dyn Progress) -> anyhow::Result<Vec<Finding>>;
 
 /// All experiments, in the order of the report.
-pub const ALL: [Experiment; 3] = [
+pub const ALL: [Experiment; 5] = [
+    Experiment {
+        name: "delay",
+        repeats: &["table-1", "figure-2", "figure-3", "figure-4"],
+        run: |effort, _, progress| delay::run(effort, progress),
+    },
     Experiment {
         name: "success",
         repeats: &["table-2", "table-3", "table-4"],
@@ -63,4 +71,12 @@ pub const ALL: [Experiment; 3] = [
         run: |effort, _, progress| topology::run(effort, progress),
     },
     Experiment { name: "amount", repeats: &["figure-8"], run: |effort, _, progress| amount::run(effort, progress) },
+    Experiment {
+        name: "cost",
+        repeats: &["figure-9"],
+        run: |effort, lightning, progress| {
+            let lightning = lightning.map(import::cloth).transpose()?;
+            cost::run(effort, lightning.as_ref(), progress)
+        },
+    },
 ];
