@@ -17,7 +17,7 @@ use protocol::{
     abi::{self, GetDomain},
     AccountId, Balance, Error, Timestamp,
 };
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What stops a local world.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +50,30 @@ pub struct CallRecord {
     pub receipt: Receipt,
 }
 
+/// How long things take on the world's simulated clock. By default nothing takes any time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Delays {
+    /// From a message's sending to its arrival, in ms.
+    pub message: u64,
+    /// From a block to the next, in ms. A call takes effect with the first block after it was made; 0 for at once.
+    pub block: u64,
+}
+
+/// What will happen at some time.
+enum Pending {
+    /// A message arrives.
+    Frame(Peer, Peer, Vec<u8>),
+    /// A user's call is in a block.
+    Call(usize, Submission, Caller),
+}
+
+/// Who brings a call to the chain for a user.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Caller {
+    Party,
+    Watcher,
+}
+
 struct User {
     keys: Keys,
     party: Party,
@@ -73,7 +97,13 @@ pub struct Local<C> {
     indices: BTreeMap<AccountId, usize>,
     coordinator: Coordinator,
     coordinator_store: MemoryStore,
-    wire: VecDeque<(Peer, Peer, Vec<u8>)>,
+    delays: Delays,
+    /// The simulated clock, in ms since it was started. The deadlines of disputes are the chain's clock's.
+    elapsed: u64,
+    /// What is under way, by when it happens and, of what happens at the same time, by what was sent first.
+    pending: BTreeMap<(u64, u64), Pending>,
+    /// How many things have ever been under way.
+    sent: u64,
     messages: u64,
     absent: BTreeSet<AccountId>,
     notices: Vec<(Peer, Notice)>,
@@ -103,11 +133,24 @@ impl<C: Chain> Local<C> {
             indices,
             coordinator: Coordinator::new(domain),
             coordinator_store: MemoryStore::default(),
-            wire: VecDeque::new(),
+            delays: Delays::default(),
+            elapsed: 0,
+            pending: BTreeMap::new(),
+            sent: 0,
             messages: 0,
             absent: BTreeSet::new(),
             notices: vec![],
         })
+    }
+
+    /// Lets messages and blocks take their time from now on, on a clock that starts at 0 with a block.
+    pub fn with_delays(self, delays: Delays) -> Self {
+        Self { delays, elapsed: 0, ..self }
+    }
+
+    /// The time on the simulated clock, in ms.
+    pub fn elapsed(&self) -> u64 {
+        self.elapsed
     }
 
     /// A user's party.
@@ -224,24 +267,66 @@ impl<C: Chain> Local<C> {
     /// # Errors
     /// If a call of the contract fails.
     pub fn run(&mut self) -> Result<Vec<(Peer, Notice)>, LocalError> {
-        while let Some((from, to, frame)) = self.wire.pop_front() {
-            let message = Message::from_frame(&frame)?;
-            match (from, to) {
-                (_, Peer::Party(account)) if self.absent.contains(&account) => {}
-                (from, Peer::Party(account)) => {
-                    let user = self.indices.get(&account).copied().ok_or(LocalError::UnknownUser(self.users.len()))?;
-                    self.step(user, party::Input::Message(from, message))?;
-                }
-                (Peer::Party(account), Peer::Coordinator) => {
-                    self.step_coordinator(coordinator::Input::Message(account, message))?;
-                }
-                (Peer::Coordinator, Peer::Coordinator) => {}
-            }
+        while let Some(((time, _), pending)) = self.pending.pop_first() {
+            self.happen(time, pending)?;
         }
         Ok(std::mem::take(&mut self.notices))
     }
 
-    /// Calls the contract for a user, and tells everybody what it did.
+    fn happen(&mut self, time: u64, pending: Pending) -> Result<(), LocalError> {
+        self.elapsed = time;
+        let (from, to, frame) = match pending {
+            Pending::Frame(from, to, frame) => (from, to, frame),
+            Pending::Call(user, submission, caller) => return self.execute(user, &submission, caller),
+        };
+        let message = Message::from_frame(&frame)?;
+        match (from, to) {
+            (_, Peer::Party(account)) if self.absent.contains(&account) => Ok(()),
+            (from, Peer::Party(account)) => {
+                let user = self.indices.get(&account).copied().ok_or(LocalError::UnknownUser(self.users.len()))?;
+                self.step(user, party::Input::Message(from, message))
+            }
+            (Peer::Party(account), Peer::Coordinator) => {
+                self.step_coordinator(coordinator::Input::Message(account, message))
+            }
+            (Peer::Coordinator, Peer::Coordinator) => Ok(()),
+        }
+    }
+
+    fn send(&mut self, time: u64, pending: Pending) {
+        self.pending.insert((time, self.sent), pending);
+        self.sent = self.sent.saturating_add(1);
+    }
+
+    /// When the next block is, in ms; now if blocks take no time.
+    fn next_block(&self) -> u64 {
+        let blocks = self.elapsed.checked_div(self.delays.block);
+        blocks.map_or(self.elapsed, |blocks| blocks.saturating_add(1).saturating_mul(self.delays.block))
+    }
+
+    /// Lets everything happen that does before the next block.
+    fn wait_for_block(&mut self) -> Result<(), LocalError> {
+        let time = self.next_block();
+        while let Some(first) = self.pending.first_entry().filter(|first| first.key().0 < time) {
+            let ((time, _), pending) = first.remove_entry();
+            self.happen(time, pending)?;
+        }
+        self.elapsed = time;
+        Ok(())
+    }
+
+    /// Pays `amount` planck from a user's account to another's, on chain with the next block.
+    ///
+    /// # Errors
+    /// If the chain refuses.
+    pub fn transfer(&mut self, from: usize, to: usize, amount: Balance) -> Result<Receipt, LocalError> {
+        let to = self.party(to)?.account();
+        let keys = self.users.get(from).ok_or(LocalError::UnknownUser(from))?.keys.clone();
+        self.wait_for_block()?;
+        Ok(self.chain.transfer(&keys, to, amount)?)
+    }
+
+    /// Calls the contract for a user with the next block, and tells everybody what it did.
     ///
     /// # Errors
     /// If the call fails.
@@ -252,6 +337,7 @@ impl<C: Chain> Local<C> {
         message: &M,
     ) -> Result<T, LocalError> {
         let keys = self.users.get(user).ok_or(LocalError::UnknownUser(user))?.keys.clone();
+        self.wait_for_block()?;
         let Called { answer, receipt, events } = self.contract.call(&mut self.chain, &keys, value, message)?;
         self.called(user, M::NAME, receipt, events)?;
         Ok(answer)
@@ -285,9 +371,10 @@ impl<C: Chain> Local<C> {
             match (effect, user) {
                 (Effect::Send(to, message), _) => {
                     self.messages = self.messages.saturating_add(1);
-                    self.wire.push_back((from, to, message.frame()));
+                    let arrival = self.elapsed.saturating_add(self.delays.message);
+                    self.send(arrival, Pending::Frame(from, to, message.frame()));
                 }
-                (Effect::Submit(submission), Some(user)) => self.submit(user, &submission)?,
+                (Effect::Submit(submission), Some(user)) => self.submit(user, submission, Caller::Party)?,
                 (Effect::Submit(_), None) => {}
                 (Effect::Tell(notice), _) => self.notices.push((from, notice)),
             }
@@ -295,10 +382,23 @@ impl<C: Chain> Local<C> {
         Ok(())
     }
 
-    fn submit(&mut self, user: usize, submission: &Submission) -> Result<(), LocalError> {
+    fn submit(&mut self, user: usize, submission: Submission, caller: Caller) -> Result<(), LocalError> {
+        if self.delays.block == 0 {
+            return self.execute(user, &submission, caller);
+        }
+        self.send(self.next_block(), Pending::Call(user, submission, caller));
+        Ok(())
+    }
+
+    /// A watcher that is refused was late: somebody else has done the same.
+    fn execute(&mut self, user: usize, submission: &Submission, caller: Caller) -> Result<(), LocalError> {
         let keys = self.users.get(user).ok_or(LocalError::UnknownUser(user))?.keys.clone();
-        let called = self.contract.submit(&mut self.chain, &keys, submission)?;
-        self.called(user, submission.message(), called.receipt, called.events)
+        let called = self.contract.submit(&mut self.chain, &keys, submission).map_err(LocalError::from);
+        let called = called.and_then(|called| self.called(user, submission.message(), called.receipt, called.events));
+        match called {
+            Err(LocalError::Call(CallError::Contract(_))) if caller == Caller::Watcher => Ok(()),
+            called => called,
+        }
     }
 
     fn called(
@@ -313,7 +413,7 @@ impl<C: Chain> Local<C> {
         events.into_iter().try_for_each(|event| self.broadcast(event))
     }
 
-    /// Lets the users' watchers act. One that is refused was late: somebody else has done the same.
+    /// Lets the users' watchers act.
     fn watch(&mut self, event: Option<&Event>) -> Result<(), LocalError> {
         for index in 0..self.users.len() {
             let now = self.now;
@@ -324,10 +424,7 @@ impl<C: Chain> Local<C> {
             }
             let tasks = user.watcher.tasks(&evidence, now);
             for task in tasks {
-                match self.submit(index, &task.submission) {
-                    Ok(()) | Err(LocalError::Call(CallError::Contract(_))) => {}
-                    Err(error) => return Err(error),
-                }
+                self.submit(index, task.submission, Caller::Watcher)?;
             }
         }
         Ok(())

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     contract::Event,
     keys::Native,
-    planning::{plan, Edge},
+    planning::{plan, planner::Strategy, Edge},
 };
 use codec::{Decode, Encode};
 use protocol::{
@@ -124,7 +124,7 @@ impl Group {
             parties: channel.owners.parties,
             balances: channel.latest.balances,
         });
-        let moved = plan(&edges.collect::<Vec<_>>(), &payment.transfers).map_err(Reason::NoPlan)?;
+        let moved = plan(&edges.collect::<Vec<_>>(), &payment.transfers, Strategy::Flow).map_err(Reason::NoPlan)?;
         let named = self
             .channels
             .iter()

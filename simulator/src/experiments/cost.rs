@@ -1,0 +1,632 @@
+//! What payments cost on chain: a multi-party channel, two-party channels hop by hop, and direct transfers (the
+//! paper's Fig. 9), in weight and fees.
+
+use super::{Effort, Progress};
+use crate::{
+    output::{Axis, Cell, Figure, Finding, Point, Series, Table},
+    stats::Sample,
+    topology::{Division, Topology},
+};
+use anyhow::{Context, Result};
+use braid::{
+    chain::{Chain, Receipt, UNIT},
+    costs::{measure, Bench, Row},
+    planning::{
+        network::{Link, Network, Node},
+        planner::{Planner, Strategy},
+        Transfer,
+    },
+};
+use protocol::Balance;
+use rand::{Rng, SeedableRng};
+use rand_pcg::Pcg64Mcg;
+use rayon::prelude::*;
+use std::{
+    collections::BTreeSet,
+    ops::{Add, AddAssign, Mul, Sub},
+};
+
+/// State updates between two on-chain updates, as in the paper.
+const EVERY: u64 = 10;
+/// The most channels that one call braids, joins, updates or takes out: well below what the contract's memory holds.
+const BATCH: usize = 400;
+/// What each owner puts into a channel of a random topology, in planck.
+const STAKE: Balance = 100 * UNIT;
+
+/// What calls take.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Cost {
+    /// In ps.
+    ref_time: f64,
+    /// In bytes.
+    proof_size: f64,
+    /// In UNIT.
+    fee: f64,
+}
+
+impl Cost {
+    fn of(receipt: &Receipt) -> Self {
+        let (weight, fee) = (receipt.weight, receipt.fee as f64 / UNIT as f64);
+        Self { ref_time: weight.ref_time as f64, proof_size: weight.proof_size as f64, fee }
+    }
+}
+
+impl Add for Cost {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            ref_time: self.ref_time + other.ref_time,
+            proof_size: self.proof_size + other.proof_size,
+            fee: self.fee + other.fee,
+        }
+    }
+}
+
+impl AddAssign for Cost {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
+impl Sub for Cost {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        self + other * -1.0
+    }
+}
+
+impl Mul<f64> for Cost {
+    type Output = Self;
+
+    fn mul(self, times: f64) -> Self {
+        Self { ref_time: self.ref_time * times, proof_size: self.proof_size * times, fee: self.fee * times }
+    }
+}
+
+/// A message's cost as a line: so much, and so much more for each who signs and each channel that is named.
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    base: Cost,
+    party: Cost,
+    entry: Cost,
+}
+
+impl Line {
+    fn at(&self, parties: usize, entries: usize) -> Cost {
+        self.base + self.party * parties as f64 + self.entry * entries as f64
+    }
+}
+
+/// What each call costs, measured on the embedded chain.
+struct Prices {
+    deposit: Cost,
+    create_tpc: Cost,
+    update_tpc: Cost,
+    close_tpc: Cost,
+    create_mpc: Line,
+    update_mpc: Line,
+    close_mpc: Line,
+    join_mpc: Line,
+    leave_mpc: Line,
+    transfer: Cost,
+    /// The furthest that a line's ref_time or fee is from a measurement between its ends, as a share.
+    error: f64,
+}
+
+impl Prices {
+    fn measure() -> Result<Self> {
+        const SIZES: [usize; 3] = [3, 10, 50];
+        let rows = measure(&SIZES, |parties| Ok(Bench::embedded(parties)))?;
+        let cost = |message: &str, parties: usize, channels: usize| -> Result<Cost> {
+            let wanted = |row: &&Row| row.message == message && row.parties == parties && row.channels == channels;
+            let row = rows.iter().find(wanted);
+            row.map(|row| Cost::of(&row.receipt)).with_context(|| format!("{message} of {parties} was not measured"))
+        };
+        let [low, middle, high] = SIZES;
+        let slope = |message: &str| -> Result<Cost> {
+            Ok((cost(message, high, high)? - cost(message, low, low)?) * (1.0 / (high - low) as f64))
+        };
+        // The groups are rings, with as many users as channels. One channel's update has two signers, which tells a
+        // signer's share from a channel's. A signer's work is the same in every message.
+        let both = slope("update_mpc")?;
+        let base = cost("update_mpc", low, low)? - both * low as f64;
+        let party = cost("update_mpc", low, 1)? - base - both;
+        let mut error: f64 = 0.0;
+        let mut ring = |message: &str| -> Result<Line> {
+            let both = slope(message)?;
+            let line = Line { base: cost(message, low, low)? - both * low as f64, party, entry: both - party };
+            let (measured, drawn) = (cost(message, middle, middle)?, line.at(middle, middle));
+            let off = |measured: f64, drawn: f64| (drawn - measured).abs() / measured;
+            error = error.max(off(measured.ref_time, drawn.ref_time)).max(off(measured.fee, drawn.fee));
+            Ok(line)
+        };
+        let (create_mpc, update_mpc, close_mpc) = (ring("create_mpc")?, ring("update_mpc")?, ring("close_mpc")?);
+        // What joins or leaves does to a channel what creating or closing does.
+        let like = |line: Line, message: &str| -> Result<Line> {
+            Ok(Line { base: cost(message, middle, 1)? - line.party * 2.0 - line.entry, ..line })
+        };
+        let mut bench = Bench::embedded(2);
+        let (payer, payee) = (bench.users[0].clone(), bench.users[1].account());
+        let transfer = Cost::of(&bench.chain.transfer(&payer, payee, UNIT)?);
+        Ok(Self {
+            deposit: cost("deposit", 2, 0)?,
+            create_tpc: cost("create_tpc", 2, 1)?,
+            update_tpc: cost("update_tpc", 2, 1)?,
+            close_tpc: cost("close_tpc", 2, 1)?,
+            join_mpc: like(create_mpc, "join_mpc")?,
+            leave_mpc: like(close_mpc, "leave_mpc")?,
+            create_mpc,
+            update_mpc,
+            close_mpc,
+            transfer,
+            error,
+        })
+    }
+
+    /// One call for a batch of channels: the first by one line, the rest by another.
+    fn batches(&self, first: Line, rest: Line, links: &[Link], named: &[usize]) -> Cost {
+        let mut cost = Cost::default();
+        for (index, batch) in named.chunks(BATCH).enumerate() {
+            let owners: BTreeSet<_> = batch.iter().flat_map(|link| links[*link].ends).collect();
+            let line = if index == 0 { first } else { rest };
+            cost += line.at(owners.len(), batch.len());
+        }
+        cost
+    }
+
+    fn open(&self, topology: &Topology) -> Cost {
+        self.deposit * f64::from(topology.nodes) + self.create_tpc * topology.links.len() as f64
+    }
+}
+
+/// What a scheme had cost after so many payments, its end included, and how many it had settled.
+#[derive(Clone, Copy, Debug, Default)]
+struct State {
+    settled: u64,
+    cost: Cost,
+}
+
+/// Payments of uniform users and uniform amounts, up to a tenth of what an owner has in a channel on average.
+fn workload(topology: &Topology, payments: u64, random: &mut Pcg64Mcg) -> Vec<Transfer<Node>> {
+    let funds: Balance = topology.links.iter().flat_map(|link| link.balances).sum();
+    let limit = (funds / (20 * topology.links.len().max(1) as Balance)).max(1);
+    let one = |_| {
+        let from = random.random_range(0..topology.nodes);
+        let to = (from + random.random_range(1..topology.nodes)) % topology.nodes;
+        Transfer { from, to, amount: random.random_range(1..=limit) }
+    };
+    (0..payments).map(one).collect()
+}
+
+/// When two-party channels are put on chain, besides at the end.
+#[derive(Clone, Copy, PartialEq)]
+enum When {
+    /// Each after ten updates of it.
+    EachByItself,
+    /// All that changed, after ten payments.
+    Together,
+    Never,
+}
+
+/// All in one group, by the least flow, put on chain after ten payments or only at the end.
+fn ours(
+    prices: &Prices,
+    topology: &Topology,
+    payments: &[Transfer<Node>],
+    marks: &[u64],
+    often: bool,
+) -> Result<Vec<State>> {
+    let links = &topology.links;
+    let mut planner = Planner::new(Network::new(topology.nodes, links)?, Strategy::Flow);
+    let all: Vec<_> = (0..links.len()).collect();
+    let update = |changed: &BTreeSet<usize>| {
+        let changed: Vec<_> = changed.iter().copied().collect();
+        prices.batches(prices.update_mpc, prices.update_mpc, links, &changed)
+    };
+    let mut state = State { settled: 0, cost: prices.open(topology) };
+    state.cost += prices.batches(prices.create_mpc, prices.join_mpc, links, &all);
+    let mut end = prices.close_tpc * links.len() as f64;
+    end += if links.len() <= BATCH {
+        prices.close_mpc.at(topology.nodes as usize, links.len())
+    } else {
+        prices.batches(prices.leave_mpc, prices.leave_mpc, links, &all)
+    };
+    let mut changed = BTreeSet::new();
+    let mut states = vec![];
+    for made in 0..=payments.len() {
+        if marks.contains(&(made as u64)) {
+            states.push(State { cost: state.cost + update(&changed) + end, ..state });
+        }
+        let Some(payment) = payments.get(made) else { break };
+        if planner.settle(&[*payment]).is_ok() {
+            state.settled += 1;
+            changed.extend(planner.network().changes().map(|(link, _)| link));
+            if often && state.settled.is_multiple_of(EVERY) {
+                state.cost += update(&changed);
+                changed.clear();
+            }
+        }
+    }
+    Ok(states)
+}
+
+/// Hop by hop, each channel with calls of its own.
+fn dual(
+    prices: &Prices,
+    topology: &Topology,
+    payments: &[Transfer<Node>],
+    marks: &[u64],
+    when: When,
+) -> Result<Vec<State>> {
+    let mut planner = Planner::new(Network::new(topology.nodes, &topology.links)?, Strategy::Available);
+    let mut state = State { settled: 0, cost: prices.open(topology) };
+    let end = prices.close_tpc * topology.links.len() as f64;
+    // How often each channel was updated since it was put on chain.
+    let mut updates = vec![0_u64; topology.links.len()];
+    let put = |updates: &[u64]| prices.update_tpc * updates.iter().filter(|updates| **updates > 0).count() as f64;
+    let mut states = vec![];
+    for made in 0..=payments.len() {
+        if marks.contains(&(made as u64)) {
+            states.push(State { cost: state.cost + put(&updates) + end, ..state });
+        }
+        let Some(payment) = payments.get(made) else { break };
+        if planner.settle(&[*payment]).is_ok() {
+            state.settled += 1;
+            for (link, _) in planner.network().changes() {
+                updates[link] += 1;
+                if when == When::EachByItself && updates[link] == EVERY {
+                    state.cost += prices.update_tpc;
+                    updates[link] = 0;
+                }
+            }
+            if when == When::Together && state.settled.is_multiple_of(EVERY) {
+                state.cost += put(&updates);
+                updates.fill(0);
+            }
+        }
+    }
+    Ok(states)
+}
+
+/// Two channels for each user, and everybody joined.
+fn random_topology(nodes: u32, random: &mut Pcg64Mcg) -> Result<Topology> {
+    let pairs = u64::from(nodes) * u64::from(nodes.saturating_sub(1)) / 2;
+    let channels = u64::from(2 * nodes).min(pairs) as u32;
+    let funds = 2 * STAKE * Balance::from(channels);
+    Ok(Topology::random(nodes, channels, random)?.funded(funds, Division::Even, random))
+}
+
+/// What all runs of a topology gave: each scheme's states at the marks.
+struct Outcome {
+    name: &'static str,
+    marks: Vec<u64>,
+    runs: Vec<[Vec<State>; 5]>,
+}
+
+impl Outcome {
+    fn new(
+        name: &'static str,
+        prices: &Prices,
+        effort: &Effort,
+        progress: &dyn Progress,
+        marks: &[u64],
+        topology: impl Fn(&mut Pcg64Mcg) -> Result<Topology> + Sync,
+    ) -> Result<Self> {
+        let run = |run: u32| {
+            let mut random = Pcg64Mcg::seed_from_u64(effort.seed.wrapping_add(u64::from(run)));
+            let topology = topology(&mut random)?;
+            let payments = workload(&topology, marks.last().copied().unwrap_or_default(), &mut random);
+            let ours = |often| ours(prices, &topology, &payments, marks, often);
+            let dual = |when| dual(prices, &topology, &payments, marks, when);
+            let states =
+                [ours(true)?, dual(When::EachByItself)?, dual(When::Together)?, ours(false)?, dual(When::Never)?];
+            progress.step();
+            Ok(states)
+        };
+        let runs = (0..effort.runs).into_par_iter().map(run).collect::<Result<Vec<_>>>()?;
+        Ok(Self { name, marks: marks.to_vec(), runs })
+    }
+
+    fn sample(&self, scheme: usize, mark: usize, of: impl Fn(&State) -> f64) -> Sample {
+        self.runs.iter().map(|run| of(&run[scheme][mark])).collect()
+    }
+
+    fn curve(&self, scheme: usize, of: impl Fn(&State) -> f64) -> Vec<Point> {
+        let point = |(mark, made): (usize, &u64)| {
+            let sample = self.sample(scheme, mark, &of);
+            Point { x: *made as f64, y: sample.mean(), spread: sample.half_width95() }
+        };
+        self.marks.iter().enumerate().map(point).collect()
+    }
+
+    fn last(&self) -> usize {
+        self.marks.len() - 1
+    }
+
+    /// How many payments were settled at each mark, and what all had cost.
+    fn costs(&self, scheme: usize, of: &dyn Fn(&Cost) -> f64) -> Vec<(f64, f64)> {
+        let at = |mark| {
+            let settled = self.sample(scheme, mark, |state| state.settled as f64).mean();
+            (settled, self.sample(scheme, mark, |state| of(&state.cost)).mean())
+        };
+        (0..self.marks.len()).map(at).collect()
+    }
+}
+
+/// What one more settled payment costs in the second half of a curve.
+fn one_more(costs: &[(f64, f64)]) -> f64 {
+    let Some((settled, cost)) = costs.last() else { return 0.0 };
+    let half = costs.iter().find(|(some, _)| *some * 2.0 >= *settled).copied().unwrap_or_default();
+    (cost - half.1) / (settled - half.0).max(1.0)
+}
+
+/// From how many settled payments on the first scheme costs less than the second: between two marks by a straight line,
+/// beyond the last by the rates of the second half. `None` if it never does.
+fn break_even(first: &[(f64, f64)], second: &[(f64, f64)]) -> Option<u64> {
+    let lead: Vec<_> = first.iter().zip(second).map(|(first, second)| (first.0, first.1 - second.1)).collect();
+    let Some(behind) = lead.iter().rposition(|(_, lead)| *lead >= 0.0) else { return Some(0) };
+    let (settled, missing) = lead[behind];
+    let saved = match lead.get(behind + 1) {
+        Some(next) => (missing - next.1) / (next.0 - settled).max(1.0),
+        None => one_more(second) - one_more(first),
+    };
+    (saved > 0.0).then(|| (settled + missing / saved).ceil() as u64)
+}
+
+/// Runs the experiment, on random topologies and on cuts of the Lightning network that is given.
+///
+/// # Errors
+/// If the embedded chain refuses, or a topology is none.
+pub fn run(effort: &Effort, lightning: Option<&Topology>, progress: &dyn Progress) -> Result<Vec<Finding>> {
+    let (nodes, most) = if effort.small { (20, 200) } else { (100, 2_000) };
+    const PARTS: [u64; 15] = [0, 5, 10, 25, 50, 100, 200, 300, 400, 500, 600, 700, 800, 900, 1_000];
+    let marks = PARTS.map(|part| part * most / 1_000);
+    let sizes: &[u32] = if effort.small { &[3, 10, 30] } else { &[3, 10, 30, 100, 300] };
+    progress.begin("cost", u64::from(effort.runs) * (1 + sizes.len() as u64 + u64::from(lightning.is_some())));
+    let prices = Prices::measure()?;
+    let mut outcomes =
+        vec![Outcome::new("Random", &prices, effort, progress, &marks, |random| random_topology(nodes, random))?];
+    if let Some(topology) = lightning.filter(|topology| topology.nodes > 1) {
+        outcomes.push(Outcome::new("Lightning", &prices, effort, progress, &marks, |random| {
+            Ok(topology.cut(nodes, random))
+        })?);
+    }
+    let by_size = sizes.iter().map(|n| {
+        let made = 10 * u64::from(*n);
+        let topology = |random: &mut Pcg64Mcg| random_topology(*n, random);
+        Outcome::new("Random", &prices, effort, progress, &[0, made / 2, made], topology)
+    });
+    let by_size = by_size.collect::<Result<Vec<_>>>()?;
+    let method = format!(
+        "Every call's cost is measured on the embedded chain, for groups of 3, 10 and 50 on rings, and drawn as a line in \
+         the number of signers and of channels named, which also goes beyond 50. The line is off by at most {:.1} % at \
+         10. Direct is the measured transfer of native tokens: {:.0} ps and {:.6} UNIT. Deposits, opening and closing \
+         are counted, storage deposits are not, since they come back. Calls of a group name at most {BATCH} channels.",
+        prices.error * 100.0,
+        prices.transfer.ref_time,
+        prices.transfer.fee
+    );
+    Ok(vec![
+        figure_9(&prices, &outcomes, method.clone()),
+        breaking_even(&prices, &outcomes, method.clone()),
+        cost_by_size(&prices, sizes, &by_size, method),
+    ])
+}
+
+const SCHEMES: [&str; 5] =
+    ["Ours", "Dual", "Dual, all changed every ten payments", "Ours, only at the end", "Dual, only at the end"];
+
+fn figure_9(prices: &Prices, outcomes: &[Outcome], method: String) -> Finding {
+    let mut text = vec![method];
+    let mut figures = vec![];
+    let mut rows = vec![];
+    for outcome in outcomes {
+        let (name, last) = (outcome.name, outcome.last());
+        let mut curves: Vec<_> = (0..SCHEMES.len())
+            .map(|scheme| series(SCHEMES[scheme], outcome.curve(scheme, |state| state.cost.fee)))
+            .collect();
+        let direct = outcome.marks.iter().map(|made| Point {
+            x: *made as f64,
+            y: prices.transfer.fee * *made as f64,
+            spread: 0.0,
+        });
+        curves.push(series("Direct", direct.collect()));
+        let slug = format!("figure-9-{}", name.to_lowercase());
+        figures.push(figure(&slug, &format!("Fees on the {name} topology"), "Payments", "Fees (UNIT)", curves));
+        let made = outcome.marks[last] as f64;
+        let mut each = vec![];
+        for (scheme, label) in SCHEMES.iter().enumerate() {
+            let settled = |state: &State| state.settled.max(1) as f64;
+            let mean = |of: &dyn Fn(&State) -> f64, digits| {
+                let sample = outcome.sample(scheme, last, of);
+                Cell::Mean(sample.mean(), sample.half_width95(), digits)
+            };
+            each.push(outcome.sample(scheme, last, |state| state.cost.ref_time / settled(state)).mean());
+            rows.push(vec![
+                Cell::Text(name.into()),
+                Cell::Text((*label).into()),
+                mean(&|state| state.settled as f64 / made, 4),
+                mean(&|state| state.cost.ref_time / settled(state), 0),
+                mean(&|state| state.cost.proof_size / settled(state), 0),
+                mean(&|state| state.cost.fee / settled(state), 6),
+            ]);
+        }
+        let Cost { ref_time, proof_size, fee } = prices.transfer;
+        rows.push(vec![
+            Cell::Text(name.into()),
+            Cell::Text("Direct".into()),
+            Cell::Number(1.0, 4),
+            Cell::Number(ref_time, 0),
+            Cell::Number(proof_size, 0),
+            Cell::Number(fee, 6),
+        ]);
+        let holds = |first: f64, second: f64| if first < second { "holds" } else { "does not hold" };
+        text.push(format!(
+            "{name}: after {made} payments, in ref_time per settled payment, the paper's Ours < Dual {} ({:.3e} against \
+             {:.3e} ps), its Dual < Eth {} and its Ours < Eth {} ({ref_time:.3e} ps a transfer). A native transfer takes \
+             {:.2} of what one update of a two-party channel takes, and that comes once in {EVERY} state updates.",
+            holds(each[0], each[1]),
+            each[0],
+            each[1],
+            holds(each[1], ref_time),
+            holds(each[0], ref_time),
+            ref_time / prices.update_tpc.ref_time,
+        ));
+        text.push(format!(
+            "In Dual a channel goes on chain after ten updates of its own, which are many payments later; in Ours all \
+             that changed goes on chain after ten payments. If Dual does the same as Ours, Ours < Dual {} ({:.3e} \
+             against {:.3e} ps).",
+            holds(each[0], each[2]),
+            each[0],
+            each[2],
+        ));
+    }
+    let columns = ["Topology", "Scheme", "Settled", "ref_time (ps)", "proof_size (B)", "Fee (UNIT)"];
+    let table = table("figure-9", "Cost of a settled payment, all costs shared", &columns, rows);
+    finding("figure-9", "Multi-party channels, two-party channels and direct transfers", text, figures, vec![table])
+}
+
+fn breaking_even(prices: &Prices, outcomes: &[Outcome], method: String) -> Finding {
+    let mut rows = vec![];
+    let mut text = vec![
+        method,
+        "Read off the curves, with straight lines between their points. What breaks even beyond their end does so by \
+         extrapolation of their second half."
+            .to_owned(),
+    ];
+    type Measure<'a> = (&'a str, &'a dyn Fn(&Cost) -> f64, usize);
+    let measures: [Measure; 2] = [("ref_time (ps)", &|cost| cost.ref_time, 0), ("fee (UNIT)", &|cost| cost.fee, 6)];
+    for outcome in outcomes {
+        for (measure, of, digits) in measures {
+            let mut costs: Vec<_> = (0..SCHEMES.len()).map(|scheme| outcome.costs(scheme, of)).collect();
+            let direct: Vec<_> =
+                costs[0].iter().map(|(settled, _)| (*settled, of(&prices.transfer) * settled)).collect();
+            costs.push(direct);
+            let label = |scheme: usize| SCHEMES.get(scheme).copied().unwrap_or("Direct");
+            let direct = SCHEMES.len();
+            for (first, second) in [(0, direct), (1, direct), (0, 1), (0, 2), (3, direct), (4, direct), (3, 4)] {
+                let names = format!("[{}] before [{}]", label(first), label(second));
+                let payments = break_even(&costs[first], &costs[second]);
+                rows.push(vec![
+                    Cell::Text(outcome.name.into()),
+                    Cell::Text(measure.into()),
+                    Cell::Text(names.clone()),
+                    Cell::Number(one_more(&costs[first]), digits),
+                    Cell::Number(one_more(&costs[second]), digits),
+                    payments.map_or(Cell::Text("never".into()), Cell::Count),
+                ]);
+                text.push(match payments {
+                    Some(payments) => {
+                        format!("{}, {measure}: {names} from {payments} settled payments on.", outcome.name)
+                    }
+                    None => {
+                        format!("{}, {measure}: {names} never: one more payment costs the first no less.", outcome.name)
+                    }
+                });
+            }
+        }
+    }
+    let columns =
+        ["Topology", "Measure", "Comparison", "One more by the first", "One more by the second", "Settled payments"];
+    let table = table("break-even", "From how many payments a scheme is cheaper", &columns, rows);
+    finding("break-even", "When a channel pays for itself", text, vec![], vec![table])
+}
+
+fn cost_by_size(prices: &Prices, sizes: &[u32], outcomes: &[Outcome], method: String) -> Finding {
+    let curve = |scheme: usize| -> Vec<Point> {
+        let point = |(n, outcome): (&u32, &Outcome)| {
+            let each = |state: &State| state.cost.fee / f64::from(*n);
+            let sample = outcome.sample(scheme, outcome.last(), each);
+            Point { x: f64::from(*n), y: sample.mean(), spread: sample.half_width95() }
+        };
+        sizes.iter().zip(outcomes).map(point).collect()
+    };
+    let (ours, dual) = (curve(0), curve(1));
+    let direct = sizes.iter().map(|n| Point { x: f64::from(*n), y: 10.0 * prices.transfer.fee, spread: 0.0 }).collect();
+    let text = ours.first().zip(ours.last()).map(|(first, last)| {
+        format!(
+            "Ten payments a user. Ours costs a user {:.6} UNIT in a group of {} and {:.6} UNIT in one of {}: {:.2} times \
+             as much.",
+            first.y,
+            first.x,
+            last.y,
+            last.x,
+            last.y / first.y
+        )
+    });
+    let mut figure = figure(
+        "cost-by-size",
+        "Fees a user, ten payments a user",
+        "Users",
+        "Fees a user (UNIT)",
+        vec![series("Ours", ours), series("Dual", dual), series(SCHEMES[2], curve(2)), series("Direct", direct)],
+    );
+    figure.x.logarithmic = true;
+    finding(
+        "cost-by-size",
+        "How cost grows with the group",
+        [method].into_iter().chain(text).collect(),
+        vec![figure],
+        vec![],
+    )
+}
+
+fn series(label: &str, points: Vec<Point>) -> Series {
+    Series { label: label.into(), published: false, points }
+}
+
+fn figure(name: &str, title: &str, x: &str, y: &str, series: Vec<Series>) -> Figure {
+    let axis = |label: &str| Axis { label: label.into(), logarithmic: false };
+    Figure { name: name.into(), title: title.into(), x: axis(x), y: axis(y), series }
+}
+
+fn table(name: &str, title: &str, columns: &[&str], rows: Vec<Vec<Cell>>) -> Table {
+    let columns = columns.iter().map(|column| (*column).to_owned()).collect();
+    Table { name: name.into(), title: title.into(), columns, rows }
+}
+
+fn finding(name: &str, title: &str, text: Vec<String>, figures: Vec<Figure>, tables: Vec<Table>) -> Finding {
+    let (name, title, command) = (name.into(), title.into(), "braid-sim cost".into());
+    Finding { name, title, command, text, figures, tables }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiments::Silent;
+
+    #[test]
+    fn lines_go_through_what_was_measured() {
+        let prices = Prices::measure().expect("the chain accepts");
+        assert!(prices.error < 0.02, "{}", prices.error);
+        let one = prices.update_mpc.at(2, 1).ref_time;
+        // As in docs/costs.md.
+        assert!((one / 1_812_918_931.0 - 1.0).abs() < 0.001, "{one}");
+        assert!((prices.update_mpc.at(256, 256).ref_time / 82_663_413_843.0 - 1.0).abs() < 0.02);
+    }
+
+    #[test]
+    fn schemes_break_even_between_marks_beyond_them_or_never() {
+        let flat = [(0.0, 10.0), (10.0, 10.0), (20.0, 10.0)];
+        let steep = |each: f64| [(0.0, 0.0), (10.0, 10.0 * each), (20.0, 20.0 * each)];
+        assert_eq!(break_even(&flat, &steep(2.0)), Some(5));
+        assert_eq!(break_even(&flat, &steep(0.1)), Some(100));
+        assert_eq!(break_even(&steep(2.0), &flat), None);
+        assert_eq!(break_even(&[(0.0, 1.0)], &[(0.0, 2.0)]), Some(0));
+    }
+
+    #[test]
+    fn the_same_seed_finds_the_same() {
+        let effort = Effort { seed: 1, runs: 2, small: true };
+        let topology = random_topology(10, &mut Pcg64Mcg::seed_from_u64(7)).expect("ten users can be joined");
+        let find = || run(&effort, Some(&topology), &Silent).expect("the chain accepts");
+        let findings = find();
+        assert_eq!(format!("{findings:?}"), format!("{:?}", find()));
+        let names: Vec<_> = findings.iter().map(|finding| finding.name.as_str()).collect();
+        assert_eq!(names, ["figure-9", "break-even", "cost-by-size"]);
+        assert_eq!(findings[0].figures.len(), 2);
+        findings.iter().flat_map(|finding| &finding.text).for_each(|text| println!("{text}"));
+    }
+}

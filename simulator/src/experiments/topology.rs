@@ -1,0 +1,86 @@
+//! Figs. 5 to 7: random networks against hub and spoke, with the same users and the same funds.
+
+use super::{
+    setting::{measure, Length, Setting, Shape},
+    success::{points, ratio_axes, rules, NEAREST},
+    Effort, Progress,
+};
+use crate::{
+    output::{Cell, Figure, Finding, Series, Table},
+    replay::{Count, Rule},
+};
+use anyhow::Result;
+use protocol::Balance;
+
+const SIZES: [u32; 3] = [10, 50, 100];
+const BELOW: Balance = 10;
+const LENGTH: Length = Length { payments: 4000, step: 200 };
+
+/// Success against payments on both topologies, for 10, 50 and 100 users.
+///
+/// # Errors
+/// If the assumptions make no topology.
+pub fn run(effort: &Effort, progress: &dyn Progress) -> Result<Vec<Finding>> {
+    progress.begin("topologies", u64::from(effort.runs) * 2 * SIZES.len() as u64);
+    let [paper, .., flow, pooled] = rules();
+    let rules = [paper, flow, pooled];
+    (5..).zip(SIZES).map(|(number, nodes)| figure(number, nodes, &rules, effort, progress)).collect()
+}
+
+fn figure(number: u32, nodes: u32, rules: &[Rule], effort: &Effort, progress: &dyn Progress) -> Result<Finding> {
+    let random = NEAREST.setting(nodes, BELOW);
+    let settings = [random, Setting { shape: Shape::Hub, ..random }];
+    let curves = measure(&settings, rules, LENGTH, effort, progress)?;
+    let shapes = ["random", "hub"];
+    let mut series = vec![];
+    for (shape, curves) in shapes.iter().zip(&curves) {
+        for (rule, curve) in rules.iter().zip(curves) {
+            let label = format!("{shape}, {}", rule.name());
+            series.push(Series { label, published: false, points: points(curve.by(Count::SoFar), LENGTH.step) });
+        }
+    }
+    let last = |shape: usize, rule: usize| curves[shape][rule].by(Count::SoFar).last().copied().unwrap_or_default();
+    let ahead = |rule: usize| {
+        let (random, hub) = (last(0, rule), last(1, rule));
+        let gap = random.mean() - hub.mean();
+        let sure = gap.abs() > random.half_width95() + hub.half_width95();
+        let winner = match (sure, gap > 0.0) {
+            (false, _) => "neither is ahead for sure",
+            (true, true) => "random is ahead",
+            (true, false) => "the hub is ahead",
+        };
+        format!("with {} {winner}, by {:.1} points", rules[rule].name(), gap.abs())
+    };
+    let row = |(shape, name): (usize, &&str)| {
+        let cells = (0..rules.len()).map(|rule| {
+            let sample = last(shape, rule);
+            Cell::Mean(sample.mean(), sample.half_width95(), 1)
+        });
+        let channels = Cell::Count(settings[shape].channels().into());
+        [Cell::Text((*name).into()), channels].into_iter().chain(cells).collect()
+    };
+    let (x, y) = ratio_axes();
+    let name = format!("figure-{number}");
+    Ok(Finding {
+        title: format!("Fig. {number}: random against hub and spoke, {nodes} users"),
+        command: format!("braid-sim figure {number}"),
+        text: vec![format!(
+            "{nodes} users, {} tokens in all channels together, amounts below {BELOW}, ratio of all payments so far. After {} payments {}. \
+             The hub holds half of all funds, and every payment between two others passes through it over two channels.",
+            random.funds,
+            LENGTH.payments,
+            (0..rules.len()).map(ahead).collect::<Vec<_>>().join("; "),
+        )],
+        figures: vec![Figure { name: name.clone(), title: format!("Success on two topologies, {nodes} users"), x, y, series }],
+        tables: vec![Table {
+            name: format!("{name}-last"),
+            title: format!("Success after {} payments", LENGTH.payments),
+            columns: ["Topology".to_string(), "Channels".to_string()]
+                .into_iter()
+                .chain(rules.iter().map(|rule| format!("{} (%)", rule.name())))
+                .collect(),
+            rows: shapes.iter().enumerate().map(row).collect(),
+        }],
+        name,
+    })
+}

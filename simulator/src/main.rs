@@ -1,0 +1,188 @@
+//! The command `braid-sim`.
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use comfy_table::{presets::UTF8_FULL_CONDENSED, CellAlignment};
+use indicatif::{ProgressBar, ProgressStyle};
+use simulator::{
+    experiments::{Effort, Experiment, Progress, ALL},
+    output::{self, Finding, Table},
+    report,
+};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+/// Repeats the paper's experiments, and does ours: tables, figures, and a report with the paper's values beside ours.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    what: What,
+    #[command(flatten)]
+    options: Options,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// How long payments take: figures 2 to 4.
+    Delay,
+    /// How many transactions succeed, by the number of users and of transactions: tables 2 to 4.
+    Success,
+    /// How many transactions succeed, by the topology: figures 5 to 7.
+    Topology,
+    /// How many transactions succeed, by their amounts: figure 8.
+    Amount,
+    /// What it costs: table 1 and figure 9.
+    Cost,
+    /// One table of the paper.
+    Table {
+        /// Its number in the paper.
+        #[arg(value_parser = clap::value_parser!(u32).range(1..=4))]
+        number: u32,
+    },
+    /// One figure of the paper.
+    Figure {
+        /// Its number in the paper.
+        #[arg(value_parser = clap::value_parser!(u32).range(2..=9))]
+        number: u32,
+    },
+    /// Everything.
+    All,
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "Options of all experiments")]
+struct Options {
+    /// The folder for the report, the figures and the values. Its other files stay.
+    #[arg(long, global = true, value_name = "DIR", default_value = "experiments-out")]
+    out: PathBuf,
+    /// Where the random numbers start: the same seed gives the same files.
+    #[arg(long, global = true, default_value_t = 1)]
+    seed: u64,
+    /// How many runs stand behind a point.
+    #[arg(long, global = true, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
+    /// Cut all sizes to what a test can afford.
+    #[arg(long, global = true)]
+    small: bool,
+    /// Print the findings as one JSON document instead of tables.
+    #[arg(long, global = true)]
+    json: bool,
+    /// The folder with the files of the Lightning network. Without it: what the variable LIGHTNING_DATA says, or
+    /// ../shared/data/lightning if that exists.
+    #[arg(long, global = true, value_name = "DIR")]
+    lightning: Option<PathBuf>,
+}
+
+const TITLE: &str = "Braid: what was measured, beside what the paper says";
+
+const INTRODUCTION: [&str; 2] = [
+    "The paper is “Research on Multiparty Payment Technology Based on Blockchain and Smart Contract Mechanism” \
+     (Journal of Mathematics, 2022, article 3434954). Its publisher retracted it on 20 December 2023 for unreliable \
+     reporting. Its values are claims that are measured again here, never evidence.",
+    "What was measured is a mean over several runs, each with a topology and a workload of its own, with its 95 % \
+     confidence interval. The command above each finding repeats it to the byte.",
+];
+
+fn main() -> ExitCode {
+    match run(&Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(Cli { what, options }: &Cli) -> anyhow::Result<()> {
+    let findings = findings(what, options)?;
+    let files = report::files(TITLE, &INTRODUCTION.map(str::to_owned), &findings)?;
+    let written = output::write(&options.out, &files)?;
+    let text = if options.json { serde_json::to_string_pretty(&findings)? + "\n" } else { shown(&findings, &written) };
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        // A reader that has gone away, like `head`, has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        outcome => outcome.context("the findings cannot be printed"),
+    }
+}
+
+fn findings(what: &What, options: &Options) -> anyhow::Result<Vec<Finding>> {
+    let (experiment, only) = match what {
+        What::Delay => (Some("delay"), None),
+        What::Success => (Some("success"), None),
+        What::Topology => (Some("topology"), None),
+        What::Amount => (Some("amount"), None),
+        What::Cost => (Some("cost"), None),
+        What::Table { number } => (None, Some(format!("table-{number}"))),
+        What::Figure { number } => (None, Some(format!("figure-{number}"))),
+        What::All => (None, None),
+    };
+    let chosen = |known: &&Experiment| {
+        experiment.is_none_or(|name| known.name == name)
+            && only.as_deref().is_none_or(|finding| known.repeats.contains(&finding))
+    };
+    let effort = Effort { seed: options.seed, runs: options.runs, small: options.small };
+    let lightning = lightning(options);
+    let bar = Bar(ProgressBar::no_length().with_style(ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}")?));
+    let mut findings = Vec::new();
+    for known in ALL.iter().filter(chosen) {
+        findings.extend((known.run)(&effort, lightning.as_deref(), &bar).context(known.name)?);
+    }
+    bar.0.finish_and_clear();
+    if let Some(name) = only {
+        findings.retain(|finding| finding.name == name);
+        anyhow::ensure!(!findings.is_empty(), "no experiment found {name} with these options");
+    }
+    Ok(findings)
+}
+
+fn lightning(options: &Options) -> Option<PathBuf> {
+    let beside = || Some(PathBuf::from("../shared/data/lightning")).filter(|folder| folder.is_dir());
+    options.lightning.clone().or_else(|| std::env::var_os("LIGHTNING_DATA").map(PathBuf::from)).or_else(beside)
+}
+
+/// How far the experiments have come, on a terminal only.
+struct Bar(ProgressBar);
+
+impl Progress for Bar {
+    fn begin(&self, part: &str, steps: u64) {
+        self.0.set_message(part.to_owned());
+        self.0.set_length(steps);
+        self.0.reset();
+    }
+
+    fn step(&self) {
+        self.0.inc(1);
+    }
+}
+
+/// The tables of the findings, and where the files are.
+fn shown(findings: &[Finding], written: &[PathBuf]) -> String {
+    let mut text = String::new();
+    for finding in findings {
+        text += &format!("{}\n", finding.title);
+        for table in &finding.tables {
+            text += &format!("{}\n{}\n", table.title, aligned(table));
+        }
+        text.push('\n');
+    }
+    text += "Written:\n";
+    for path in written {
+        text += &format!("  {}\n", path.display());
+    }
+    text
+}
+
+/// A table whose columns after the first are aligned to the right.
+fn aligned(table: &Table) -> comfy_table::Table {
+    let rows = table.rows.iter().map(|row| row.iter().map(ToString::to_string));
+    let mut shown = comfy_table::Table::new();
+    shown.load_style(UTF8_FULL_CONDENSED).set_header(&table.columns).add_rows(rows);
+    for column in shown.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    shown
+}
