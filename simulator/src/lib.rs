@@ -8,6 +8,7 @@
 //! - [`replay`], the one on the other, by a rule
 //! - [`optimum`], what somebody who knew the future could do
 //! - [`output`], what an experiment finds, and its CSV files
+//! - [`speed`], payments a second
 //! - [`stats`], means of several runs
 //! - [`plot`], a figure as an SVG
 //! - [`report`], everything that was found as one page
@@ -19,6 +20,7 @@ pub mod output;
 pub mod plot;
 pub mod replay;
 pub mod report;
+pub mod speed;
 pub mod stats;
 pub mod topology;
 pub mod workload;

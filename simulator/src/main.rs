@@ -6,12 +6,13 @@ use comfy_table::{presets::UTF8_FULL_CONDENSED, CellAlignment};
 use indicatif::{ProgressBar, ProgressStyle};
 use simulator::{
     experiments::{Effort, Experiment, Progress, ALL},
-    output::{self, Finding, Table},
+    output::{self, Cell, Finding, Table},
     report,
+    speed::{self, Speed},
 };
 use std::{
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
@@ -51,6 +52,12 @@ enum What {
     },
     /// Everything.
     All,
+    /// How many payments a second each strategy settles, on one core.
+    Speed {
+        /// A folder for the networks, the payments and what was measured, for the same rules elsewhere.
+        #[arg(long, value_name = "DIR")]
+        dump: Option<PathBuf>,
+    },
 }
 
 #[derive(Args)]
@@ -98,15 +105,55 @@ fn main() -> ExitCode {
 }
 
 fn run(Cli { what, options }: &Cli) -> anyhow::Result<()> {
+    if let What::Speed { dump } = what {
+        return measure_speed(options, dump.as_deref());
+    }
     let findings = findings(what, options)?;
     let files = report::files(TITLE, &INTRODUCTION.map(str::to_owned), &findings)?;
     let written = output::write(&options.out, &files)?;
     let text = if options.json { serde_json::to_string_pretty(&findings)? + "\n" } else { shown(&findings, &written) };
+    say(&text)
+}
+
+fn say(text: &str) -> anyhow::Result<()> {
     match io::stdout().lock().write_all(text.as_bytes()) {
         // A reader that has gone away, like `head`, has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         outcome => outcome.context("the findings cannot be printed"),
     }
+}
+
+fn measure_speed(options: &Options, folder: Option<&Path>) -> anyhow::Result<()> {
+    let mut table = Table {
+        name: "speed".to_owned(),
+        title: "Payments a second on one core: the median of five rounds".to_owned(),
+        columns: ["Network", "Strategy", "Payments a second", "Slowest", "Fastest", "Settled (%)", "Peak memory (MB)"]
+            .map(str::to_owned)
+            .to_vec(),
+        rows: vec![],
+    };
+    for world in speed::worlds(lightning(options).as_deref())? {
+        let speeds = world.measure()?;
+        if let Some(folder) = folder.filter(|_| world.topology.nodes <= 10_000) {
+            speed::dump(folder, &world, &speeds)?;
+        }
+        for Speed { strategy, rate, range: [slowest, fastest], settled } in speeds {
+            let share = settled.iter().filter(|settled| **settled).count() as f64 / settled.len() as f64;
+            table.rows.push(vec![
+                Cell::Text(world.name.to_owned()),
+                Cell::Text(strategy.to_owned()),
+                Cell::Number(rate, 0),
+                Cell::Number(slowest, 0),
+                Cell::Number(fastest, 0),
+                Cell::Number(100.0 * share, 1),
+                speed::peak_memory().map_or(Cell::Empty, Cell::Count),
+            ]);
+        }
+    }
+    if options.json {
+        return say(&(serde_json::to_string_pretty(&table)? + "\n"));
+    }
+    say(&format!("{}\n{}\n", table.title, aligned(&table)))
 }
 
 fn findings(what: &What, options: &Options) -> anyhow::Result<Vec<Finding>> {
@@ -118,7 +165,7 @@ fn findings(what: &What, options: &Options) -> anyhow::Result<Vec<Finding>> {
         What::Cost => (Some("cost"), None),
         What::Table { number } => (None, Some(format!("table-{number}"))),
         What::Figure { number } => (None, Some(format!("figure-{number}"))),
-        What::All => (None, None),
+        What::All | What::Speed { .. } => (None, None),
     };
     let chosen = |known: &&Experiment| {
         experiment.is_none_or(|name| known.name == name)
@@ -163,7 +210,7 @@ impl Progress for Bar {
 fn shown(findings: &[Finding], written: &[PathBuf]) -> String {
     let mut text = String::new();
     for finding in findings {
-        text += &format!("{}\n", finding.title);
+        text += &format!("{}\n{}\n", finding.title, finding.text.join("\n"));
         for table in &finding.tables {
             text += &format!("{}\n{}\n", table.title, aligned(table));
         }

@@ -11,7 +11,7 @@ use braid::planning::{
 pub enum Rule {
     /// A strategy of the client.
     Planned(Strategy),
-    /// Whether those who pay have the money, wherever it lies: the bound that no choice of channels can pass.
+    /// Whether those who pay have the money, wherever it lies: the bound of each payment, given those before it.
     Pooled,
 }
 
