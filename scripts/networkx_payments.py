@@ -30,7 +30,10 @@ def move(graph, path, amount):
 
 
 def shortest(graph, payer, payee, amount):
-    path = nx.bidirectional_shortest_path(graph, payer, payee)
+    try:
+        path = nx.bidirectional_shortest_path(graph, payer, payee)
+    except nx.NetworkXNoPath:
+        return False
     if any(graph[a][b]["capacity"] < amount for a, b in zip(path, path[1:])):
         return False
     move(graph, path, amount)
