@@ -28,7 +28,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum What {
-    /// How long payments take: figures 2 to 4.
+    /// How long payments take, and how many messages: table 1 and figures 2 to 4.
     Delay,
     /// How many transactions succeed, by the number of users and of transactions: tables 2 to 4.
     Success,
@@ -36,7 +36,7 @@ enum What {
     Topology,
     /// How many transactions succeed, by their amounts: figure 8.
     Amount,
-    /// What it costs: table 1 and figure 9.
+    /// What it costs: figure 9.
     Cost,
     /// One table of the paper.
     Table {
