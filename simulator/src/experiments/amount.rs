@@ -3,13 +3,10 @@
 use super::{
     published::{NODES, PAYMENTS, STEP},
     setting::measure,
-    success::{points, published_series, ratio_axes, rules, BELOW, LENGTH, NEAREST},
+    success::{percent, points, published_series, ratio_axes, rules, BELOW, LENGTH, NEAREST},
     Effort, Progress,
 };
-use crate::{
-    output::{Cell, Figure, Finding, Series, Table},
-    stats::Sample,
-};
+use crate::output::{Cell, Figure, Finding, Series, Table};
 use anyhow::Result;
 
 /// Success against payments, by the limit of amounts.
@@ -35,8 +32,7 @@ pub fn run(effort: &Effort, progress: &dyn Progress) -> Result<Vec<Finding>> {
     };
     let holding: Vec<_> = (0..rules().len()).filter(falls).map(|rule| rules()[rule].name()).collect();
     let row = |(rule, name): (usize, &str)| {
-        let cell = |sample: Sample| Cell::Mean(sample.mean(), sample.half_width95(), 1);
-        std::iter::once(Cell::Text(name.into())).chain([0, 1, 2].map(|row| cell(last(row, rule)))).collect()
+        std::iter::once(Cell::Text(name.into())).chain([0, 1, 2].map(|row| percent(&last(row, rule)))).collect()
     };
     Ok(vec![Finding {
         name: "figure-8".into(),

@@ -124,9 +124,9 @@ struct Fit {
 }
 
 impl Fit {
-    fn new(assumption: Assumption, count: Count, curves: &[Vec<Curve>], rule: usize) -> Self {
+    fn new(assumption: Assumption, count: Count, curves: &[Vec<Curve>]) -> Self {
         let values = success_ratios();
-        let measured = |setting: usize, point: usize| curves[setting][rule].by(count)[point].mean();
+        let measured = |setting: usize, point: usize| curves[setting][0].by(count)[point].mean();
         let table = |below: Balance| distance(values.iter().filter(|value| value.below == below), measured);
         Self {
             assumption: Assumption { count, ..assumption },
@@ -152,7 +152,7 @@ fn fits(effort: &Effort, progress: &dyn Progress) -> Result<Vec<Fit>> {
     let mut fits = vec![];
     for assumption in tried {
         let curves = measure(&grid(&assumption), &paper, LENGTH, &screen, progress)?;
-        fits.extend([Count::SoFar, Count::Since].map(|count| Fit::new(assumption, count, &curves, 0)));
+        fits.extend([Count::SoFar, Count::Since].map(|count| Fit::new(assumption, count, &curves)));
     }
     fits.sort_by(|a, b| a.all.total_cmp(&b.all));
     Ok(fits)
@@ -185,7 +185,7 @@ pub fn run(effort: &Effort, progress: &dyn Progress) -> Result<Vec<Finding>> {
     let fits = fits(effort, progress)?;
     progress.begin("strategies", u64::from(effort.runs) * (BELOW.len() * NODES.len()) as u64);
     let curves = measure(&grid(&NEAREST), &rules(), LENGTH, effort, progress)?;
-    let sure = Fit::new(NEAREST, NEAREST.count, &curves, 0);
+    let sure = Fit::new(NEAREST, NEAREST.count, &curves);
     let mut findings = vec![fitted(&fits, &sure, &curves, effort)];
     findings.extend((2..=4).map(|number| table(number, &curves)));
     findings.push(gaps(&curves));
@@ -287,7 +287,8 @@ fn fitted(fits: &[Fit], sure: &Fit, curves: &[Vec<Curve>], effort: &Effort) -> F
     }
 }
 
-fn percent(sample: &Sample) -> Cell {
+/// A ratio in percent, and how sure it is.
+pub fn percent(sample: &Sample) -> Cell {
     Cell::Mean(sample.mean(), sample.half_width95(), 1)
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     setting::{measure, Length, Setting, Shape},
-    success::{points, ratio_axes, rules, NEAREST},
+    success::{percent, points, ratio_axes, rules, NEAREST},
     Effort, Progress,
 };
 use crate::{
@@ -52,10 +52,7 @@ fn figure(number: u32, nodes: u32, rules: &[Rule], effort: &Effort, progress: &d
         format!("with {} {winner}, by {:.1} points", rules[rule].name(), gap.abs())
     };
     let row = |(shape, name): (usize, &&str)| {
-        let cells = (0..rules.len()).map(|rule| {
-            let sample = last(shape, rule);
-            Cell::Mean(sample.mean(), sample.half_width95(), 1)
-        });
+        let cells = (0..rules.len()).map(|rule| percent(&last(shape, rule)));
         let channels = Cell::Count(settings[shape].channels().into());
         [Cell::Text((*name).into()), channels].into_iter().chain(cells).collect()
     };
