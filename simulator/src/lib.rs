@@ -6,6 +6,7 @@
 //! - [`workload`], who pays whom
 //! - [`experiments`], the paper's figures and tables and ours
 //! - [`replay`], the one on the other, by a rule
+//! - [`spec`], networks and workloads as people type them
 //! - [`optimum`], what somebody who knew the future could do
 //! - [`output`], what an experiment finds, and its CSV files
 //! - [`speed`], payments a second
@@ -20,6 +21,7 @@ pub mod output;
 pub mod plot;
 pub mod replay;
 pub mod report;
+pub mod spec;
 pub mod speed;
 pub mod stats;
 pub mod topology;

@@ -1,13 +1,15 @@
 //! The command `braid-sim`.
 
 use anyhow::Context;
+use braid::planning::Preference;
 use clap::{Args, Parser, Subcommand};
 use comfy_table::{presets::UTF8_FULL_CONDENSED, CellAlignment};
 use indicatif::{ProgressBar, ProgressStyle};
 use simulator::{
-    experiments::{Effort, Experiment, Progress, ALL},
+    experiments::{compare, Effort, Experiment, Progress, ALL},
     output::{self, Cell, Finding, Table},
     report,
+    spec::Wish,
     speed::{self, Speed},
 };
 use std::{
@@ -36,8 +38,22 @@ enum What {
     Topology,
     /// How many transactions succeed, by their amounts: figure 8.
     Amount,
+    /// How many multi-party transactions succeed, of games, auctions and crowdfunding, on five topologies.
+    Applications,
+    /// What stands in the way of payments that fail, and what nobody could settle.
+    Limits,
+    /// What the paper's k1 and k2 do.
+    Preference,
     /// What it costs: figure 9.
     Cost,
+    /// All strategies on a network and a workload of your own.
+    Compare {
+        #[command(flatten)]
+        wish: Wish,
+        /// Transactions in each run.
+        #[arg(long, default_value_t = 4_000, value_name = "COUNT")]
+        transactions: usize,
+    },
     /// One table of the paper.
     Table {
         /// Its number in the paper.
@@ -75,6 +91,12 @@ struct Options {
     /// Cut all sizes to what a test can afford.
     #[arg(long, global = true)]
     small: bool,
+    /// The paper's k1: how much a channel's share of its neighbourhood's funds counts, from 0 to 1.
+    #[arg(long, global = true, default_value_t = 0.5)]
+    k1: f64,
+    /// The paper's k2: how much a channel's balance counts, from 0 to 1.
+    #[arg(long, global = true, default_value_t = 0.5)]
+    k2: f64,
     /// Print the findings as one JSON document instead of tables.
     #[arg(long, global = true)]
     json: bool,
@@ -83,16 +105,6 @@ struct Options {
     #[arg(long, global = true, value_name = "DIR")]
     lightning: Option<PathBuf>,
 }
-
-const TITLE: &str = "Braid: what was measured, beside what the paper says";
-
-const INTRODUCTION: [&str; 2] = [
-    "The paper is “Research on Multiparty Payment Technology Based on Blockchain and Smart Contract Mechanism” \
-     (Journal of Mathematics, 2022, article 3434954). Its publisher retracted it on 20 December 2023 for unreliable \
-     reporting. Its values are claims that are measured again here, never evidence.",
-    "What was measured is a mean over several runs, each with a topology and a workload of its own, with its 95 % \
-     confidence interval. The command above each finding repeats it to the byte.",
-];
 
 fn main() -> ExitCode {
     match run(&Cli::parse()) {
@@ -109,7 +121,7 @@ fn run(Cli { what, options }: &Cli) -> anyhow::Result<()> {
         return measure_speed(options, dump.as_deref());
     }
     let findings = findings(what, options)?;
-    let files = report::files(TITLE, &INTRODUCTION.map(str::to_owned), &findings)?;
+    let files = report::everything(&findings)?;
     let written = output::write(&options.out, &files)?;
     let text = if options.json { serde_json::to_string_pretty(&findings)? + "\n" } else { shown(&findings, &written) };
     say(&text)
@@ -157,33 +169,61 @@ fn measure_speed(options: &Options, folder: Option<&Path>) -> anyhow::Result<()>
 }
 
 fn findings(what: &What, options: &Options) -> anyhow::Result<Vec<Finding>> {
+    let preference = Preference::new(options.k1, options.k2)?;
+    let effort = Effort { seed: options.seed, runs: options.runs, small: options.small, preference };
+    let bar = Bar(ProgressBar::no_length().with_style(ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}")?));
     let (experiment, only) = match what {
         What::Delay => (Some("delay"), None),
         What::Success => (Some("success"), None),
         What::Topology => (Some("topology"), None),
         What::Amount => (Some("amount"), None),
+        What::Applications => (Some("applications"), None),
+        What::Limits => (Some("limits"), None),
+        What::Preference => (Some("preference"), None),
         What::Cost => (Some("cost"), None),
         What::Table { number } => (None, Some(format!("table-{number}"))),
         What::Figure { number } => (None, Some(format!("figure-{number}"))),
         What::All | What::Speed { .. } => (None, None),
+        What::Compare { wish, transactions } => {
+            let finding = compare::run(&wish.source.to_string(), &wish.setting()?, *transactions, &effort, &bar)?;
+            bar.0.finish_and_clear();
+            return Ok(vec![Finding { command: typed(), ..finding }]);
+        }
     };
     let chosen = |known: &&Experiment| {
         experiment.is_none_or(|name| known.name == name)
             && only.as_deref().is_none_or(|finding| known.repeats.contains(&finding))
     };
-    let effort = Effort { seed: options.seed, runs: options.runs, small: options.small };
     let lightning = lightning(options);
-    let bar = Bar(ProgressBar::no_length().with_style(ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}")?));
     let mut findings = Vec::new();
     for known in ALL.iter().filter(chosen) {
         findings.extend((known.run)(&effort, lightning.as_deref(), &bar).context(known.name)?);
     }
     bar.0.finish_and_clear();
+    findings.iter_mut().for_each(|finding| finding.command += &options.changed());
     if let Some(name) = only {
         findings.retain(|finding| finding.name == name);
         anyhow::ensure!(!findings.is_empty(), "no experiment found {name} with these options");
     }
     Ok(findings)
+}
+
+/// The command as it was typed.
+fn typed() -> String {
+    let quoted = |word: String| if word.contains(char::is_whitespace) { format!("'{word}'") } else { word };
+    let words = std::env::args().skip(1).map(quoted);
+    std::iter::once("braid-sim".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+}
+
+impl Options {
+    /// What changes the values of findings and is not as it is without options.
+    fn changed(&self) -> String {
+        let numbers = [("--seed", self.seed.to_string(), "1"), ("--runs", self.runs.to_string(), "20")];
+        let shares = [("--k1", self.k1.to_string(), "0.5"), ("--k2", self.k2.to_string(), "0.5")];
+        let changed = numbers.into_iter().chain(shares).filter(|(_, given, usual)| given != usual);
+        let changed = changed.map(|(name, given, _)| format!(" {name} {given}"));
+        changed.chain(self.small.then(|| " --small".to_owned())).collect()
+    }
 }
 
 fn lightning(options: &Options) -> Option<PathBuf> {

@@ -2,6 +2,7 @@
 
 use crate::{topology::Topology, workload::Transaction};
 use braid::planning::{
+    net_positions,
     planner::{Planner, Strategy},
     NoPlan,
 };
@@ -29,34 +30,86 @@ impl Rule {
     /// # Errors
     /// If the topology is none. A transaction that finds no channels is no error.
     pub fn replay(&self, topology: &Topology, transactions: &[Transaction]) -> Result<Vec<bool>, NoPlan> {
-        match self {
-            Self::Planned(strategy) => {
-                let mut planner = Planner::new(topology.network()?, *strategy);
-                transactions
-                    .iter()
-                    .map(|transaction| match planner.settle(transaction) {
-                        Ok(()) => Ok(true),
-                        Err(NoPlan::NoPath(_) | NoPlan::NoFlow(_)) => Ok(false),
-                        Err(error) => Err(error),
-                    })
-                    .collect()
-            }
-            Self::Pooled => {
-                let network = topology.network()?;
-                let mut funds: Vec<_> = (0..topology.nodes).map(|node| network.funds(node) as i128).collect();
-                transactions.iter().map(|transaction| pay(&mut funds, transaction)).collect()
-            }
-        }
+        let mut world = World::new(self, topology)?;
+        transactions.iter().map(|transaction| world.settle(transaction)).collect()
+    }
+
+    /// What becomes of each transaction: it settles, or what stands in its way.
+    ///
+    /// # Errors
+    /// If the topology is none.
+    pub fn fates(&self, topology: &Topology, transactions: &[Transaction]) -> Result<Vec<Fate>, NoPlan> {
+        let mut world = World::new(self, topology)?;
+        transactions.iter().map(|transaction| world.fate(transaction)).collect()
     }
 }
 
-fn pay(funds: &mut [i128], transaction: &Transaction) -> Result<bool, NoPlan> {
-    let positions = braid::planning::net_positions(transaction)?;
-    let settles = positions.iter().all(|(node, position)| funds[*node as usize] + position >= 0);
-    if settles {
-        positions.iter().for_each(|(node, position)| funds[*node as usize] += position);
+/// What becomes of a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It settles.
+    Settled,
+    /// Somebody who pays has not the money in all channels together: the pooled bound refuses it too.
+    NoMoney,
+    /// Somebody's neighbours hold less towards it than it is to be paid: the topology's doing.
+    NoRoom,
+    /// There are money and room, but no paths at all carry the one to the other: the topology's doing.
+    NoFlow,
+    /// It could be carried, and the strategy did not find how.
+    NotFound,
+}
+
+/// What a rule has left of a topology.
+enum World {
+    Planned(Box<Planner>),
+    /// What each user has.
+    Pooled(Vec<i128>),
+}
+
+impl World {
+    fn new(rule: &Rule, topology: &Topology) -> Result<Self, NoPlan> {
+        let network = topology.network()?;
+        Ok(match rule {
+            Rule::Planned(strategy) => Self::Planned(Box::new(Planner::new(network, *strategy))),
+            Rule::Pooled => Self::Pooled((0..topology.nodes).map(|node| network.funds(node) as i128).collect()),
+        })
     }
-    Ok(settles)
+
+    fn settle(&mut self, transaction: &Transaction) -> Result<bool, NoPlan> {
+        match self {
+            Self::Planned(planner) => match planner.settle(transaction) {
+                Ok(()) => Ok(true),
+                Err(NoPlan::NoPath(_) | NoPlan::NoFlow(_)) => Ok(false),
+                Err(error) => Err(error),
+            },
+            Self::Pooled(funds) => {
+                let positions = net_positions(transaction)?;
+                let settles = positions.iter().all(|(node, position)| funds[*node as usize] + position >= 0);
+                if settles {
+                    positions.iter().for_each(|(node, position)| funds[*node as usize] += position);
+                }
+                Ok(settles)
+            }
+        }
+    }
+
+    fn fate(&mut self, transaction: &Transaction) -> Result<Fate, NoPlan> {
+        if self.settle(transaction)? {
+            return Ok(Fate::Settled);
+        }
+        let Self::Planned(planner) = self else { return Ok(Fate::NoMoney) };
+        let network = planner.network();
+        let positions = net_positions(transaction)?;
+        Ok(if positions.iter().any(|(node, position)| network.funds(*node) as i128 + position < 0) {
+            Fate::NoMoney
+        } else if positions.iter().any(|(node, position)| network.receivable(*node) as i128 - position < 0) {
+            Fate::NoRoom
+        } else if planner.can_settle(transaction)? {
+            Fate::NotFound
+        } else {
+            Fate::NoFlow
+        })
+    }
 }
 
 /// How a ratio of success is counted.
@@ -113,5 +166,20 @@ mod tests {
         let transactions = [vec![Transfer { from: 1, to: 2, amount: 5 }], vec![Transfer { from: 1, to: 2, amount: 5 }]];
         assert_eq!(Rule::Pooled.replay(&topology, &transactions), Ok(vec![true, false]));
         assert_eq!(Rule::Planned(Strategy::Flow).replay(&topology, &transactions), Ok(vec![false, false]));
+        assert_eq!(Rule::Pooled.fates(&topology, &transactions), Ok(vec![Fate::Settled, Fate::NoMoney]));
+    }
+
+    #[test]
+    fn what_stands_in_a_payments_way_is_told() {
+        // Two ways from 0 to 3, each of which carries 5.
+        let link = |ends| Link { ends, balances: [5, 0] };
+        let topology = Topology { nodes: 4, links: vec![link([0, 1]), link([1, 3]), link([0, 2]), link([2, 3])] };
+        let pay = |from, amount| vec![Transfer { from, to: 3, amount }];
+        let from_1 = |to| vec![Transfer { from: 1, to, amount: 1 }];
+        let transactions = [from_1(2), from_1(0), pay(0, 11), pay(0, 6)];
+        let fates = |strategy| Rule::Planned(strategy).fates(&topology, &transactions);
+        let [flow, room, money] = [Fate::NoFlow, Fate::NoRoom, Fate::NoMoney];
+        assert_eq!(fates(Strategy::Available), Ok(vec![flow, room, money, Fate::NotFound]));
+        assert_eq!(fates(Strategy::Flow), Ok(vec![flow, room, money, Fate::Settled]));
     }
 }

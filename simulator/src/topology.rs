@@ -168,6 +168,14 @@ impl Topology {
         self
     }
 
+    /// The same channels with the same capacities, divided anew between their owners.
+    pub fn divided(mut self, division: Division, rng: &mut impl Rng) -> Self {
+        for link in &mut self.links {
+            link.balances = division.of(link.balances[0].saturating_add(link.balances[1]), rng);
+        }
+        self
+    }
+
     /// What all channels hold together.
     pub fn funds(&self) -> Balance {
         self.links.iter().flat_map(|link| link.balances).fold(0, Balance::saturating_add)

@@ -134,7 +134,15 @@ fn the_same_findings_are_the_same_bytes() {
     let names: Vec<String> = files().into_keys().collect();
     assert_eq!(
         names,
-        ["costs.csv", "planning-time.csv", "planning-time.svg", "report.html", "success-5.csv", "success-5.svg"]
+        [
+            "costs.csv",
+            "planning-time.csv",
+            "planning-time.svg",
+            "report.html",
+            "report.md",
+            "success-5.csv",
+            "success-5.svg"
+        ]
     );
 }
 
@@ -144,6 +152,21 @@ fn the_page_needs_no_network_and_escapes_texts() {
     assert!(page.contains("<title>A &amp; B</title>") && page.contains("&lt;create&gt; &amp; close"));
     let links = page.replace("http://www.w3.org/2000/svg", "");
     assert!(!links.contains("http") && !links.contains("<script") && !links.contains("@import"));
+}
+
+#[test]
+fn the_report_as_markdown_has_aligned_tables_and_links_its_files() {
+    let text = report::markdown("Findings", &["What it is.".to_owned()], &findings());
+    let table = "What a call costs ([CSV](costs.csv))\n\n\
+                 | Call, \"quoted\" | Gas | Fee (UNIT) | Delay (s) | Paper's delay (s) |\n\
+                 | --- | ---: | ---: | ---: | ---: |\n\
+                 | &lt;create> & close | 12,345,678 | 0.00 | 1,234.5 ± 0.2 |  |\n\
+                 | settle | 7 |  |  | 15 |\n";
+    assert!(text.starts_with(
+        "# Findings\n\nWhat it is.\n\n## How many transactions succeed\n\n```console\n$ braid-sim table 2"
+    ));
+    assert!(text.ends_with(table), "{text}");
+    assert!(text.contains("\n![Success ratio with amounts below 5](success-5.svg)\n"));
 }
 
 #[test]
@@ -204,12 +227,4 @@ fn nothing_is_half_written_if_a_file_cannot_be() {
     let error = output::write(folder.path(), &files).expect_err("a file has no folder");
     assert!(error.to_string().contains("no/such/folder.csv cannot be written"), "{error}");
     assert_eq!(fs::read_dir(folder.path()).expect("it is a folder").count(), 0);
-}
-
-/// Puts the samples where they can be looked at: `cargo test -p simulator --test report -- --ignored`.
-#[test]
-#[ignore = "writes samples to look at"]
-fn samples() {
-    let files = report::files("Samples", &["What the findings could be.".to_owned()], &findings()).expect("drawn");
-    output::write(std::path::Path::new("../target/samples"), &files).expect("written");
 }

@@ -1,5 +1,6 @@
 //! Everything, small: the same seed gives the same values, to the byte.
 
+use braid::planning::Preference;
 use expect_test::expect_file;
 use simulator::{
     experiments::{Effort, Silent, ALL},
@@ -8,7 +9,7 @@ use simulator::{
 
 #[test]
 fn the_same_seed_gives_the_same_values_to_the_byte() {
-    let effort = Effort { seed: 1, runs: 2, small: true };
+    let effort = Effort { seed: 1, runs: 2, small: true, preference: Preference::default() };
     let findings = ALL.iter().flat_map(|known| (known.run)(&effort, None, &Silent).expect("the experiment runs"));
     let findings: Vec<_> = findings.collect();
     let files = report::files("Small", &[], &findings).expect("the findings can be shown");

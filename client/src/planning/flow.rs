@@ -27,11 +27,9 @@ pub(super) fn settle(
     payers: &[Rest],
     payees: &[Rest],
 ) -> Result<(), NoPlan> {
-    let short = |(missing, rest): (Balance, Balance)| missing.saturating_sub(rest);
-    let unpaid: Balance = payers.iter().map(|(node, amount)| short((*amount, network.funds(*node)))).sum();
-    let unheld: Balance = payees.iter().map(|(node, amount)| short((*amount, network.receivable(*node)))).sum();
-    if unpaid.max(unheld) > 0 {
-        return Err(NoPlan::NoFlow(unpaid.max(unheld)));
+    let short = shortfall(network, payers, payees);
+    if short > 0 {
+        return Err(NoPlan::NoFlow(short));
     }
     let single = match (payers, payees) {
         ([(payer, amount)], [(payee, _)]) => {
@@ -52,10 +50,9 @@ pub(super) fn settle(
         _ => None,
     };
     if single.is_none() {
-        let missing = carry(network, search, payers, payees);
-        network.undo();
-        if missing > 0 {
-            return Err(NoPlan::NoFlow(missing));
+        match left_over(network, search, payers, payees) {
+            0 => {}
+            left => return Err(NoPlan::NoFlow(left)),
         }
     }
     scratch.settle(network, payers, payees);
@@ -64,6 +61,24 @@ pub(super) fn settle(
         push(network, &single, payers[0].1);
     }
     Ok(())
+}
+
+/// How much of what is owed no paths at all can carry, on a network on which nothing has been tried: 0 if all can settle.
+pub(super) fn left_over(network: &mut Network, search: &mut Search, payers: &[Rest], payees: &[Rest]) -> Balance {
+    let short = shortfall(network, payers, payees);
+    if short > 0 {
+        return short;
+    }
+    let left = carry(network, search, payers, payees);
+    network.undo();
+    left
+}
+
+/// What the channels of payers and payees alone cannot carry, a quick bound.
+fn shortfall(network: &Network, payers: &[Rest], payees: &[Rest]) -> Balance {
+    let unpaid = payers.iter().map(|(node, amount)| amount.saturating_sub(network.funds(*node)));
+    let unheld = payees.iter().map(|(node, amount)| amount.saturating_sub(network.receivable(*node)));
+    unpaid.sum::<Balance>().max(unheld.sum())
 }
 
 fn push(network: &mut Network, path: &[Arc], amount: Balance) {

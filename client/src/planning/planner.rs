@@ -71,10 +71,7 @@ impl Planner {
     /// [`NoPlan`].
     pub fn settle(&mut self, transfers: &[Transfer<Node>]) -> Result<(), NoPlan> {
         self.network.begin();
-        let unknown = |transfer: &Transfer<Node>| transfer.from.max(transfer.to) >= self.network.nodes();
-        if let Some(index) = transfers.iter().position(unknown) {
-            return Err(NoPlan::UnknownUser(index as u32));
-        }
+        check_users(&self.network, transfers)?;
         let positions = net_positions(transfers)?;
         let settled = self.choose(transfers, &positions).and_then(|()| self.check(&positions));
         if settled.is_err() {
@@ -85,14 +82,22 @@ impl Planner {
         settled
     }
 
+    /// Whether the channels can carry a transaction at all, by whatever paths: what no strategy can do better. Changes
+    /// nothing, but [`Network::changes`] no longer says what the transaction before has changed.
+    ///
+    /// # Errors
+    /// [`NoPlan`] if the transaction is none.
+    pub fn can_settle(&mut self, transfers: &[Transfer<Node>]) -> Result<bool, NoPlan> {
+        self.network.begin();
+        check_users(&self.network, transfers)?;
+        let (payers, payees) = sides(&net_positions(transfers)?);
+        Ok(flow::left_over(&mut self.network, &mut self.search, &payers, &payees) == 0)
+    }
+
     fn choose(&mut self, transfers: &[Transfer<Node>], positions: &BTreeMap<Node, i128>) -> Result<(), NoPlan> {
         match self.strategy {
             Strategy::Flow => {
-                let rests = |wanted: fn(&i128) -> bool| -> Vec<_> {
-                    let rest = positions.iter().filter(|(_, position)| wanted(position));
-                    rest.map(|(node, position)| (*node, position.unsigned_abs())).collect()
-                };
-                let (payers, payees) = (rests(|position| *position < 0), rests(|position| *position > 0));
+                let (payers, payees) = sides(positions);
                 flow::settle(&mut self.network, &mut self.search, &mut self.flow, &payers, &payees)
             }
             Strategy::Paper(_) => {
@@ -148,4 +153,21 @@ impl Planner {
             Err(NoPlan::Wrong)
         }
     }
+}
+
+fn check_users(network: &Network, transfers: &[Transfer<Node>]) -> Result<(), NoPlan> {
+    let unknown = |transfer: &Transfer<Node>| transfer.from.max(transfer.to) >= network.nodes();
+    match transfers.iter().position(unknown) {
+        Some(index) => Err(NoPlan::UnknownUser(index as u32)),
+        None => Ok(()),
+    }
+}
+
+/// Who pays and who is paid, and how much.
+fn sides(positions: &BTreeMap<Node, i128>) -> (Vec<flow::Rest>, Vec<flow::Rest>) {
+    let rests = |wanted: fn(&i128) -> bool| {
+        let rest = positions.iter().filter(|(_, position)| wanted(position));
+        rest.map(|(node, position)| (*node, position.unsigned_abs())).collect()
+    };
+    (rests(|position| *position < 0), rests(|position| *position > 0))
 }

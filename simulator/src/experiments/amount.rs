@@ -3,7 +3,7 @@
 use super::{
     published::{NODES, PAYMENTS, STEP},
     setting::measure,
-    success::{percent, points, published_series, ratio_axes, rules, BELOW, LENGTH, NEAREST},
+    success::{percent, points, published_series, ratio_axes, BELOW, LENGTH, NEAREST},
     Effort, Progress,
 };
 use crate::output::{Cell, Figure, Finding, Series, Table};
@@ -17,7 +17,8 @@ pub fn run(effort: &Effort, progress: &dyn Progress) -> Result<Vec<Finding>> {
     let nodes = NODES[0];
     let settings = BELOW.map(|below| NEAREST.setting(nodes, below));
     progress.begin("amounts", u64::from(effort.runs) * settings.len() as u64);
-    let curves = measure(&settings, &rules(), LENGTH, effort, progress)?;
+    let rules = effort.rules();
+    let curves = measure(&settings, &rules, LENGTH, effort, progress)?;
     let (x, y) = ratio_axes();
     let mut series = vec![];
     for (below, curves) in BELOW.into_iter().zip(&curves) {
@@ -30,7 +31,7 @@ pub fn run(effort: &Effort, progress: &dyn Progress) -> Result<Vec<Finding>> {
         let [five, ten, fifty] = [0, 1, 2].map(|row| last(row, *rule).mean());
         five >= ten && ten >= fifty
     };
-    let holding: Vec<_> = (0..rules().len()).filter(falls).map(|rule| rules()[rule].name()).collect();
+    let holding: Vec<_> = (0..rules.len()).filter(falls).map(|rule| rules[rule].name()).collect();
     let row = |(rule, name): (usize, &str)| {
         std::iter::once(Cell::Text(name.into())).chain([0, 1, 2].map(|row| percent(&last(row, rule)))).collect()
     };
@@ -55,7 +56,7 @@ pub fn run(effort: &Effort, progress: &dyn Progress) -> Result<Vec<Finding>> {
             columns: std::iter::once("Strategy".to_string())
                 .chain(BELOW.map(|below| format!("Below {below} (%)")))
                 .collect(),
-            rows: rules().iter().map(|rule| rule.name()).enumerate().map(row).collect(),
+            rows: rules.iter().map(|rule| rule.name()).enumerate().map(row).collect(),
         }],
     }])
 }

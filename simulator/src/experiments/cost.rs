@@ -6,19 +6,19 @@ use crate::{
     output::{Axis, Cell, Figure, Finding, Point, Series, Table},
     stats::Sample,
     topology::{Division, Topology},
+    workload::{Amounts, Kind, Transaction, Workload},
 };
 use anyhow::{Context, Result};
 use braid::{
     chain::{Chain, Receipt, UNIT},
     costs::{measure, Bench, Row},
     planning::{
-        network::{Link, Network, Node},
+        network::{Link, Network},
         planner::{Planner, Strategy},
-        Transfer,
     },
 };
 use protocol::Balance;
-use rand::{Rng, SeedableRng};
+use rand::SeedableRng;
 use rand_pcg::Pcg64Mcg;
 use rayon::prelude::*;
 use std::{
@@ -166,7 +166,7 @@ impl Prices {
     }
 
     /// One call for a batch of channels: the first by one line, the rest by another.
-    fn batches(&self, first: Line, rest: Line, links: &[Link], named: &[usize]) -> Cost {
+    fn batches(first: Line, rest: Line, links: &[Link], named: &[usize]) -> Cost {
         let mut cost = Cost::default();
         for (index, batch) in named.chunks(BATCH).enumerate() {
             let owners: BTreeSet<_> = batch.iter().flat_map(|link| links[*link].ends).collect();
@@ -188,16 +188,11 @@ struct State {
     cost: Cost,
 }
 
-/// Payments of uniform users and uniform amounts, up to a tenth of what an owner has in a channel on average.
-fn workload(topology: &Topology, payments: u64, random: &mut Pcg64Mcg) -> Vec<Transfer<Node>> {
-    let funds: Balance = topology.links.iter().flat_map(|link| link.balances).sum();
-    let limit = (funds / (20 * topology.links.len().max(1) as Balance)).max(1);
-    let one = |_| {
-        let from = random.random_range(0..topology.nodes);
-        let to = (from + random.random_range(1..topology.nodes)) % topology.nodes;
-        Transfer { from, to, amount: random.random_range(1..=limit) }
-    };
-    (0..payments).map(one).collect()
+/// Payments of all users alike, of amounts up to a tenth of what an owner has in a channel on average.
+fn payments(topology: &Topology, count: u64, random: &mut Pcg64Mcg) -> Result<Vec<Transaction>> {
+    let limit = topology.funds() / (20 * topology.links.len().max(1) as Balance);
+    let workload = Workload::new(topology.nodes, Kind::Payment, Amounts::Below(limit.max(1) + 1), 0.0, random)?;
+    Ok(workload.draw(count as usize, random))
 }
 
 /// When two-party channels are put on chain, besides at the end.
@@ -214,7 +209,7 @@ enum When {
 fn ours(
     prices: &Prices,
     topology: &Topology,
-    payments: &[Transfer<Node>],
+    payments: &[Transaction],
     marks: &[u64],
     often: bool,
 ) -> Result<Vec<State>> {
@@ -223,15 +218,15 @@ fn ours(
     let all: Vec<_> = (0..links.len()).collect();
     let update = |changed: &BTreeSet<usize>| {
         let changed: Vec<_> = changed.iter().copied().collect();
-        prices.batches(prices.update_mpc, prices.update_mpc, links, &changed)
+        Prices::batches(prices.update_mpc, prices.update_mpc, links, &changed)
     };
     let mut state = State { settled: 0, cost: prices.open(topology) };
-    state.cost += prices.batches(prices.create_mpc, prices.join_mpc, links, &all);
+    state.cost += Prices::batches(prices.create_mpc, prices.join_mpc, links, &all);
     let mut end = prices.close_tpc * links.len() as f64;
     end += if links.len() <= BATCH {
         prices.close_mpc.at(topology.nodes as usize, links.len())
     } else {
-        prices.batches(prices.leave_mpc, prices.leave_mpc, links, &all)
+        Prices::batches(prices.leave_mpc, prices.leave_mpc, links, &all)
     };
     let mut changed = BTreeSet::new();
     let mut states = vec![];
@@ -240,7 +235,7 @@ fn ours(
             states.push(State { cost: state.cost + update(&changed) + end, ..state });
         }
         let Some(payment) = payments.get(made) else { break };
-        if planner.settle(&[*payment]).is_ok() {
+        if planner.settle(payment).is_ok() {
             state.settled += 1;
             changed.extend(planner.network().changes().map(|(link, _)| link));
             if often && state.settled.is_multiple_of(EVERY) {
@@ -256,7 +251,7 @@ fn ours(
 fn dual(
     prices: &Prices,
     topology: &Topology,
-    payments: &[Transfer<Node>],
+    payments: &[Transaction],
     marks: &[u64],
     when: When,
 ) -> Result<Vec<State>> {
@@ -272,7 +267,7 @@ fn dual(
             states.push(State { cost: state.cost + put(&updates) + end, ..state });
         }
         let Some(payment) = payments.get(made) else { break };
-        if planner.settle(&[*payment]).is_ok() {
+        if planner.settle(payment).is_ok() {
             state.settled += 1;
             for (link, _) in planner.network().changes() {
                 updates[link] += 1;
@@ -317,7 +312,7 @@ impl Outcome {
         let run = |run: u32| {
             let mut random = Pcg64Mcg::seed_from_u64(effort.seed.wrapping_add(u64::from(run)));
             let topology = topology(&mut random)?;
-            let payments = workload(&topology, marks.last().copied().unwrap_or_default(), &mut random);
+            let payments = payments(&topology, marks.last().copied().unwrap_or_default(), &mut random)?;
             let ours = |often| ours(prices, &topology, &payments, marks, often);
             let dual = |when| dual(prices, &topology, &payments, marks, when);
             let states =
@@ -409,9 +404,9 @@ pub fn run(effort: &Effort, lightning: Option<&Topology>, progress: &dyn Progres
         prices.transfer.fee
     );
     Ok(vec![
-        figure_9(&prices, &outcomes, method.clone()),
-        breaking_even(&prices, &outcomes, method.clone()),
-        cost_by_size(&prices, sizes, &by_size, method),
+        figure_9(&prices, &outcomes, method),
+        breaking_even(&prices, &outcomes),
+        cost_by_size(&prices, sizes, &by_size),
     ])
 }
 
@@ -488,10 +483,9 @@ fn figure_9(prices: &Prices, outcomes: &[Outcome], method: String) -> Finding {
     finding("figure-9", "Multi-party channels, two-party channels and direct transfers", text, figures, vec![table])
 }
 
-fn breaking_even(prices: &Prices, outcomes: &[Outcome], method: String) -> Finding {
+fn breaking_even(prices: &Prices, outcomes: &[Outcome]) -> Finding {
     let mut rows = vec![];
     let mut text = vec![
-        method,
         "Read off the curves, with straight lines between their points. What breaks even beyond their end does so by \
          extrapolation of their second half."
             .to_owned(),
@@ -534,7 +528,7 @@ fn breaking_even(prices: &Prices, outcomes: &[Outcome], method: String) -> Findi
     finding("break-even", "When a channel pays for itself", text, vec![], vec![table])
 }
 
-fn cost_by_size(prices: &Prices, sizes: &[u32], outcomes: &[Outcome], method: String) -> Finding {
+fn cost_by_size(prices: &Prices, sizes: &[u32], outcomes: &[Outcome]) -> Finding {
     let curve = |scheme: usize| -> Vec<Point> {
         let point = |(n, outcome): (&u32, &Outcome)| {
             let each = |state: &State| state.cost.fee / f64::from(*n);
@@ -564,13 +558,7 @@ fn cost_by_size(prices: &Prices, sizes: &[u32], outcomes: &[Outcome], method: St
         vec![series("Ours", ours), series("Dual", dual), series(SCHEMES[2], curve(2)), series("Direct", direct)],
     );
     figure.x.logarithmic = true;
-    finding(
-        "cost-by-size",
-        "How cost grows with the group",
-        [method].into_iter().chain(text).collect(),
-        vec![figure],
-        vec![],
-    )
+    finding("cost-by-size", "How cost grows with the group", text.into_iter().collect(), vec![figure], vec![])
 }
 
 fn series(label: &str, points: Vec<Point>) -> Series {
@@ -596,6 +584,7 @@ fn finding(name: &str, title: &str, text: Vec<String>, figures: Vec<Figure>, tab
 mod tests {
     use super::*;
     use crate::experiments::Silent;
+    use braid::planning::Preference;
 
     #[test]
     fn lines_go_through_what_was_measured() {
@@ -619,7 +608,7 @@ mod tests {
 
     #[test]
     fn the_same_seed_finds_the_same() {
-        let effort = Effort { seed: 1, runs: 2, small: true };
+        let effort = Effort { seed: 1, runs: 2, small: true, preference: Preference::default() };
         let topology = random_topology(10, &mut Pcg64Mcg::seed_from_u64(7)).expect("ten users can be joined");
         let find = || run(&effort, Some(&topology), &Silent).expect("the chain accepts");
         let findings = find();

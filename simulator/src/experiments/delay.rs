@@ -242,7 +242,7 @@ pub fn run(effort: &Effort, progress: &dyn Progress) -> Result<Vec<Finding>> {
     let two = finding(
         "figure-2",
         "Direct transactions wait for a block each",
-        vec![method.clone(), second],
+        vec![method, second],
         vec![figure("figure-2", "Delay of n direct transactions", vec![series("Direct", direct_points.clone())])],
         vec![],
     );
@@ -250,7 +250,6 @@ pub fn run(effort: &Effort, progress: &dyn Progress) -> Result<Vec<Finding>> {
         "figure-3",
         "A two-party channel takes its blocks once",
         vec![
-            method.clone(),
             "A channel is created, paid with, put on chain and closed.".into(),
             from_when("A two-party channel", of_pair, most),
         ],
@@ -265,7 +264,6 @@ pub fn run(effort: &Effort, progress: &dyn Progress) -> Result<Vec<Finding>> {
         "figure-4",
         "So does a multi-party channel of three users",
         vec![
-            method.clone(),
             "In each transaction two users pay the third. It counts as one direct transaction, though directly it \
              would take two transfers. The channels of two are opened, and closed, by all at once."
                 .into(),
@@ -310,7 +308,7 @@ pub fn run(effort: &Effort, progress: &dyn Progress) -> Result<Vec<Finding>> {
     let size = finding(
         "delay-by-size",
         "Larger groups",
-        vec![method.clone(), grows],
+        vec![grows],
         vec![size_figure, whole_figure],
         vec![seconds_by_stage(
             "delay-by-size-stages",
@@ -319,10 +317,10 @@ pub fn run(effort: &Effort, progress: &dyn Progress) -> Result<Vec<Finding>> {
             &by_size,
         )],
     );
-    Ok(vec![two, three, four, size, table_1(method, sizes, &by_size)])
+    Ok(vec![two, three, four, size, table_1(sizes, &by_size)])
 }
 
-fn table_1(method: String, sizes: &[usize], runs: &[Run]) -> Finding {
+fn table_1(sizes: &[usize], runs: &[Run]) -> Finding {
     let mut rows = vec![];
     let mut differs = vec![];
     for (n, run) in sizes.iter().zip(runs) {
@@ -381,7 +379,7 @@ fn table_1(method: String, sizes: &[usize], runs: &[Run]) -> Finding {
         columns: columns.map(str::to_owned).into(),
         rows,
     };
-    finding("table-1", "Messages and signatures by stage", vec![method, verdict], vec![], vec![table])
+    finding("table-1", "Messages and signatures by stage", vec![verdict], vec![], vec![table])
 }
 
 fn from_when(what: &str, count: Option<u32>, most: u32) -> String {
@@ -433,6 +431,7 @@ fn finding(name: &str, title: &str, text: Vec<String>, figures: Vec<Figure>, tab
 mod tests {
     use super::*;
     use crate::experiments::Silent;
+    use braid::planning::Preference;
 
     #[test]
     fn users_who_act_at_once_share_a_block_and_messages_take_their_time() {
@@ -451,7 +450,7 @@ mod tests {
 
     #[test]
     fn a_small_experiment_finds_every_figure() {
-        let effort = Effort { seed: 1, runs: 1, small: true };
+        let effort = Effort { seed: 1, runs: 1, small: true, preference: Preference::default() };
         let findings = run(&effort, &Silent).expect("nobody objects");
         let names: Vec<_> = findings.iter().map(|finding| finding.name.as_str()).collect();
         assert_eq!(names, ["figure-2", "figure-3", "figure-4", "delay-by-size", "table-1"]);

@@ -1,17 +1,21 @@
 //! The paper's experiments and ours: one module a question, each of which answers with
 //! [`Finding`]s.
 
-use crate::{import, output::Finding};
+use crate::{import, output::Finding, replay::Rule};
+use braid::planning::{planner::Strategy, Preference};
 use std::path::Path;
 
 pub mod amount;
+pub mod applications;
+pub mod compare;
+pub mod cost;
+pub mod delay;
+pub mod limits;
+pub mod preference;
 pub mod published;
 pub mod setting;
 pub mod success;
 pub mod topology;
-
-pub mod cost;
-pub mod delay;
 
 /// How much work an experiment does.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +26,16 @@ pub struct Effort {
     pub runs: u32,
     /// Whether sizes are cut to what a test can afford.
     pub small: bool,
+    /// The paper's k1 and k2.
+    pub preference: Preference,
+}
+
+impl Effort {
+    /// All rules that are compared, in the order of the tables.
+    pub fn rules(&self) -> [Rule; 5] {
+        let [shortest, available, flow] = [Strategy::Shortest, Strategy::Available, Strategy::Flow].map(Rule::Planned);
+        [Rule::Planned(Strategy::Paper(self.preference)), shortest, available, flow, Rule::Pooled]
+    }
 }
 
 /// Hears how far an experiment has come.
@@ -54,7 +68,7 @@ pub struct Experiment {
 pub type Run = fn(&Effort, Option<&Path>, &dyn Progress) -> anyhow::Result<Vec<Finding>>;
 
 /// All experiments, in the order of the report.
-pub const ALL: [Experiment; 5] = [
+pub const ALL: [Experiment; 8] = [
     Experiment {
         name: "delay",
         repeats: &["table-1", "figure-2", "figure-3", "figure-4"],
@@ -71,6 +85,15 @@ pub const ALL: [Experiment; 5] = [
         run: |effort, _, progress| topology::run(effort, progress),
     },
     Experiment { name: "amount", repeats: &["figure-8"], run: |effort, _, progress| amount::run(effort, progress) },
+    Experiment {
+        name: "applications",
+        repeats: &[],
+        run: |effort, lightning, progress| {
+            applications::run(effort, lightning.map(import::cloth).transpose()?, progress)
+        },
+    },
+    Experiment { name: "limits", repeats: &[], run: |effort, _, progress| limits::run(effort, progress) },
+    Experiment { name: "preference", repeats: &[], run: |effort, _, progress| preference::run(effort, progress) },
     Experiment {
         name: "cost",
         repeats: &["figure-9"],

@@ -1,38 +1,25 @@
-//! How many payments succeed: the paper's Tables 2 to 4 and Fig. 8, under the assumptions that come nearest to them; all
-//! strategies beside each other; and the limits that none can pass.
+//! How many payments succeed: the paper's Tables 2 to 4, under the assumptions that come nearest to them, and all strategies
+//! beside each other.
 
 use super::{
     published::{success_ratios, Published, NODES, PAYMENTS, STEP},
-    setting::{measure, Curve, Length, Setting, Shape},
+    setting::{measure, Curve, Funds, Length, Setting, Shape},
     Effort, Progress,
 };
 use crate::{
-    optimum::most_settled,
     output::{Axis, Cell, Figure, Finding, Point, Series, Table},
     replay::{Count, Rule},
     stats::Sample,
     topology::Division,
+    workload::{Amounts, Kind},
 };
 use anyhow::Result;
-use braid::planning::{planner::Strategy, Preference};
 use protocol::Balance;
-use rayon::prelude::*;
 
 /// As in the paper's tables.
-pub const LENGTH: Length = Length { payments: PAYMENTS, step: STEP };
+pub const LENGTH: Length = Length { transactions: PAYMENTS, step: STEP };
 /// The limits of the amounts in Tables 2, 3 and 4.
 pub const BELOW: [Balance; 3] = [5, 10, 50];
-
-/// All rules that are compared, in the order of the tables.
-pub fn rules() -> [Rule; 5] {
-    [
-        Rule::Planned(Strategy::Paper(Preference::default())),
-        Rule::Planned(Strategy::Shortest),
-        Rule::Planned(Strategy::Available),
-        Rule::Planned(Strategy::Flow),
-        Rule::Pooled,
-    ]
-}
 
 /// What the paper does not say about its Tables 2 to 4.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -56,9 +43,15 @@ pub const NEAREST: Assumption =
 impl Assumption {
     /// So many users, and amounts below so much.
     pub fn setting(&self, nodes: u32, below: Balance) -> Setting {
-        let Self { degree, capacity, division, skew, .. } = *self;
-        let setting = Setting { nodes, shape: Shape::Random { degree }, funds: 0, division, below, skew };
-        Setting { funds: Balance::from(setting.channels()) * capacity, ..setting }
+        let channels = (nodes * self.degree / 2).min(nodes * (nodes - 1) / 2);
+        Setting {
+            nodes,
+            shape: Shape::Random { channels },
+            funds: Funds::Each(self.capacity, self.division),
+            kind: Kind::Payment,
+            amounts: Amounts::Below(below),
+            skew: self.skew,
+        }
     }
 
     fn cells(&self) -> Vec<Cell> {
@@ -146,12 +139,12 @@ impl Fit {
 /// Every assumption tried, nearest first, each measured by one run a setting.
 fn fits(effort: &Effort, progress: &dyn Progress) -> Result<Vec<Fit>> {
     let tried = tried(effort.small);
-    let paper = [rules()[0]];
+    let [paper, ..] = effort.rules();
     progress.begin("assumptions", (tried.len() * BELOW.len() * NODES.len()) as u64);
     let screen = Effort { runs: 1, ..*effort };
     let mut fits = vec![];
     for assumption in tried {
-        let curves = measure(&grid(&assumption), &paper, LENGTH, &screen, progress)?;
+        let curves = measure(&grid(&assumption), &[paper], LENGTH, &screen, progress)?;
         fits.extend([Count::SoFar, Count::Since].map(|count| Fit::new(assumption, count, &curves)));
     }
     fits.sort_by(|a, b| a.all.total_cmp(&b.all));
@@ -184,12 +177,10 @@ fn falling() -> Vec<(Published, Published)> {
 pub fn run(effort: &Effort, progress: &dyn Progress) -> Result<Vec<Finding>> {
     let fits = fits(effort, progress)?;
     progress.begin("strategies", u64::from(effort.runs) * (BELOW.len() * NODES.len()) as u64);
-    let curves = measure(&grid(&NEAREST), &rules(), LENGTH, effort, progress)?;
+    let curves = measure(&grid(&NEAREST), &effort.rules(), LENGTH, effort, progress)?;
     let sure = Fit::new(NEAREST, NEAREST.count, &curves);
     let mut findings = vec![fitted(&fits, &sure, &curves, effort)];
-    findings.extend((2..=4).map(|number| table(number, &curves)));
-    findings.push(gaps(&curves));
-    findings.push(optimum(effort, progress)?);
+    findings.extend((2..=4).map(|number| table(number, &curves, &effort.rules())));
     Ok(findings)
 }
 
@@ -293,7 +284,7 @@ pub fn percent(sample: &Sample) -> Cell {
 }
 
 /// One of the paper's Tables 2 to 4, all strategies beside it.
-fn table(number: u32, curves: &[Vec<Curve>]) -> Finding {
+fn table(number: u32, curves: &[Vec<Curve>], rules: &[Rule]) -> Finding {
     let values: Vec<_> = success_ratios().into_iter().filter(|value| value.table == number).collect();
     let below = values.first().map_or(0, |value| value.below);
     let rows = values.iter().filter_map(|value| {
@@ -316,11 +307,11 @@ fn table(number: u32, curves: &[Vec<Curve>]) -> Finding {
              of the mean.",
             NEAREST.count.name()
         )],
-        figures: vec![curve_figure(&format!("success-{below}"), &format!("Amounts below {below}, 200 users"), below, curves)],
+        figures: vec![curve_figure(below, curves, rules)],
         tables: vec![Table {
             name: format!("table-{number}"),
             title: format!("Success with amounts below {below}"),
-            columns: heads.into_iter().chain(rules().map(|rule| format!("{} (%)", rule.name()))).collect(),
+            columns: heads.into_iter().chain(rules.iter().map(|rule| format!("{} (%)", rule.name()))).collect(),
             rows: rows.collect(),
         }],
     }
@@ -350,11 +341,11 @@ pub fn published_series(below: Balance, nodes: u32, label: String) -> Series {
 }
 
 /// How all rules fare with 200 users, and the paper's own values.
-fn curve_figure(name: &str, title: &str, below: Balance, curves: &[Vec<Curve>]) -> Figure {
+fn curve_figure(below: Balance, curves: &[Vec<Curve>], rules: &[Rule]) -> Figure {
     const USERS: usize = 2;
     let row = BELOW.iter().position(|limit| *limit == below).unwrap_or_default();
     let (x, y) = ratio_axes();
-    let measured = rules().into_iter().zip(&curves[row * NODES.len() + USERS]);
+    let measured = rules.iter().zip(&curves[row * NODES.len() + USERS]);
     let mut series: Vec<_> = measured
         .map(|(rule, curve)| Series {
             label: rule.name().into(),
@@ -363,129 +354,6 @@ fn curve_figure(name: &str, title: &str, below: Balance, curves: &[Vec<Curve>]) 
         })
         .collect();
     series.push(published_series(below, NODES[USERS], "published".into()));
-    Figure { name: name.into(), title: title.into(), x, y, series }
-}
-
-/// How far the strategies are from the limits, and what of that no strategy could mend.
-fn gaps(curves: &[Vec<Curve>]) -> Finding {
-    let mut rows = vec![];
-    for (row, below) in BELOW.into_iter().enumerate() {
-        for (column, nodes) in NODES.into_iter().enumerate() {
-            let curves = &curves[row * NODES.len() + column];
-            let last = |rule: usize| curves[rule].so_far.last().map_or(0.0, Sample::mean);
-            let (paper, flow, pooled) = (last(0), last(3), last(4));
-            let number = |value: f64| Cell::Number(value, 1);
-            rows.push(vec![
-                Cell::Count(below as u64),
-                Cell::Count(nodes.into()),
-                number(paper),
-                number(flow),
-                number(pooled),
-                number(pooled - paper),
-                number(flow - paper),
-                number(pooled - flow),
-            ]);
-        }
-    }
-    let mean = |column: usize| {
-        let values = rows.iter().map(|row| match row[column] {
-            Cell::Number(value, _) => value,
-            _ => 0.0,
-        });
-        values.collect::<Sample>().mean()
-    };
-    let (gap, choice, topology) = (mean(5), mean(6), mean(7));
-    let text = vec![
-        "The pooled bound asks only whether the payer has the money: one multi-party channel over everybody, whose channels had no sides. \
-         `flow` settles whatever the channels can carry at all: it is the limit of each payment by itself (a property test compares it with \
-         a library's maximum flow), and an update over the whole group reaches it. What lies between the two no choice of channels can mend: \
-         that is the topology's."
-            .to_string(),
-        format!(
-            "Over all settings, after {PAYMENTS} payments: `paper` is {gap:.1} points below the pooled bound and `flow` {topology:.1}, which is \
-             the topology's; `flow` is {} points {} `paper`. Both bounds are of one payment, given what went before: a rule that accepts \
-             more, and larger, payments early has less left in its channels for later ones, so over a run it may settle fewer.",
-            Cell::Number(choice.abs(), 1),
-            if choice < 0.0 { "behind" } else { "ahead of" },
-        ),
-    ];
-    let heads = [
-        "Below",
-        "Users",
-        "paper (%)",
-        "flow (%)",
-        "Pooled (%)",
-        "paper to pooled (points)",
-        "paper to flow",
-        "flow to pooled",
-    ];
-    Finding {
-        name: "limits".into(),
-        title: "The limits, and what is the topology's".into(),
-        command: "braid-sim success".into(),
-        text: [
-            text,
-            vec![format!(
-                "Ratios are {}; channels as in the nearest assumptions ({} tokens).",
-                Count::SoFar.name(),
-                NEAREST.capacity
-            )],
-        ]
-        .concat(),
-        figures: vec![],
-        tables: vec![Table {
-            name: "limits".into(),
-            title: format!("After {PAYMENTS} payments"),
-            columns: heads.map(String::from).to_vec(),
-            rows,
-        }],
-    }
-}
-
-/// The offline optimum of small networks, which a linear program bounds, beside what the strategies do without knowing what comes.
-fn optimum(effort: &Effort, progress: &dyn Progress) -> Result<Finding> {
-    const PAYMENTS: usize = 40;
-    let settings = [(6, 20), (6, 40), (10, 20), (10, 40)];
-    progress.begin("offline optimum", (settings.len() as u32 * effort.runs) as u64);
-    let mut rows = vec![];
-    for (nodes, capacity) in settings {
-        let setting = Assumption { degree: 4, capacity, division: Division::Even, skew: 0.0, count: Count::SoFar }
-            .setting(nodes, 10);
-        let run = |run: u32| -> Result<Vec<f64>> {
-            let (topology, transactions) = setting.draw(effort.seed, run, PAYMENTS)?;
-            let share = |settled: f64| 100.0 * settled / PAYMENTS as f64;
-            let mut shares = vec![];
-            for rule in rules() {
-                let settled = rule.replay(&topology, &transactions)?;
-                shares.push(share(settled.iter().filter(|settled| **settled).count() as f64));
-            }
-            shares.push(share(most_settled(&topology, &transactions)?));
-            progress.step();
-            Ok(shares)
-        };
-        let runs = (0..effort.runs).into_par_iter().map(run).collect::<Result<Vec<_>>>()?;
-        let mut row = vec![Cell::Count(nodes.into()), Cell::Count(capacity as u64)];
-        for column in 0..=rules().len() {
-            row.push(percent(&runs.iter().map(|shares| shares[column]).collect()));
-        }
-        rows.push(row);
-    }
-    let heads = ["Users".to_string(), "Channel (tokens)".to_string()].into_iter();
-    let rules = rules().into_iter().map(|rule| format!("{} (%)", rule.name()));
-    Ok(Finding {
-        name: "optimum".into(),
-        title: "The offline optimum of small networks".into(),
-        command: "braid-sim success".into(),
-        text: vec![format!(
-            "{PAYMENTS} payments of amounts below 10 among few users with four channels each on average. The optimum knows all payments in advance and may \
-             refuse one that would be in the way of others; as a linear program it may also settle parts of a payment, so it is an upper bound."
-        )],
-        figures: vec![],
-        tables: vec![Table {
-            name: "optimum".into(),
-            title: "Success beside the offline optimum".into(),
-            columns: heads.chain(rules).chain(["Offline optimum (%)".to_string()]).collect(),
-            rows,
-        }],
-    })
+    let (name, title) = (format!("success-{below}"), format!("Amounts below {below}, {} users", NODES[USERS]));
+    Figure { name, title, x, y, series }
 }

@@ -1,8 +1,8 @@
 //! Figs. 5 to 7: random networks against hub and spoke, with the same users and the same funds.
 
 use super::{
-    setting::{measure, Length, Setting, Shape},
-    success::{percent, points, ratio_axes, rules, NEAREST},
+    setting::{measure, Funds, Length, Setting, Shape},
+    success::{percent, points, ratio_axes, NEAREST},
     Effort, Progress,
 };
 use crate::{
@@ -14,7 +14,7 @@ use protocol::Balance;
 
 const SIZES: [u32; 3] = [10, 50, 100];
 const BELOW: Balance = 10;
-const LENGTH: Length = Length { payments: 4000, step: 200 };
+const LENGTH: Length = Length { transactions: 4000, step: 200 };
 
 /// Success against payments on both topologies, for 10, 50 and 100 users.
 ///
@@ -22,14 +22,17 @@ const LENGTH: Length = Length { payments: 4000, step: 200 };
 /// If the assumptions make no topology.
 pub fn run(effort: &Effort, progress: &dyn Progress) -> Result<Vec<Finding>> {
     progress.begin("topologies", u64::from(effort.runs) * 2 * SIZES.len() as u64);
-    let [paper, .., flow, pooled] = rules();
+    let [paper, .., flow, pooled] = effort.rules();
     let rules = [paper, flow, pooled];
     (5..).zip(SIZES).map(|(number, nodes)| figure(number, nodes, &rules, effort, progress)).collect()
 }
 
 fn figure(number: u32, nodes: u32, rules: &[Rule], effort: &Effort, progress: &dyn Progress) -> Result<Finding> {
     let random = NEAREST.setting(nodes, BELOW);
-    let settings = [random, Setting { shape: Shape::Hub, ..random }];
+    let (drawn, _) = random.draw(effort.seed, 0, 0)?;
+    let hub = Setting { shape: Shape::Hub, funds: Funds::Together(drawn.funds(), NEAREST.division), ..random.clone() };
+    let channels = [drawn.links.len(), nodes as usize - 1];
+    let settings = [random, hub];
     let curves = measure(&settings, rules, LENGTH, effort, progress)?;
     let shapes = ["random", "hub"];
     let mut series = vec![];
@@ -39,7 +42,7 @@ fn figure(number: u32, nodes: u32, rules: &[Rule], effort: &Effort, progress: &d
             series.push(Series { label, published: false, points: points(curve.by(Count::SoFar), LENGTH.step) });
         }
     }
-    let last = |shape: usize, rule: usize| curves[shape][rule].by(Count::SoFar).last().copied().unwrap_or_default();
+    let last = |shape: usize, rule: usize| curves[shape][rule].last();
     let ahead = |rule: usize| {
         let (random, hub) = (last(0, rule), last(1, rule));
         let gap = random.mean() - hub.mean();
@@ -53,7 +56,7 @@ fn figure(number: u32, nodes: u32, rules: &[Rule], effort: &Effort, progress: &d
     };
     let row = |(shape, name): (usize, &&str)| {
         let cells = (0..rules.len()).map(|rule| percent(&last(shape, rule)));
-        let channels = Cell::Count(settings[shape].channels().into());
+        let channels = Cell::Count(channels[shape] as u64);
         [Cell::Text((*name).into()), channels].into_iter().chain(cells).collect()
     };
     let (x, y) = ratio_axes();
@@ -64,14 +67,14 @@ fn figure(number: u32, nodes: u32, rules: &[Rule], effort: &Effort, progress: &d
         text: vec![format!(
             "{nodes} users, {} tokens in all channels together, amounts below {BELOW}, ratio of all payments so far. After {} payments {}. \
              The hub holds half of all funds, and every payment between two others passes through it over two channels.",
-            random.funds,
-            LENGTH.payments,
+            drawn.funds(),
+            LENGTH.transactions,
             (0..rules.len()).map(ahead).collect::<Vec<_>>().join("; "),
         )],
         figures: vec![Figure { name: name.clone(), title: format!("Success on two topologies, {nodes} users"), x, y, series }],
         tables: vec![Table {
             name: format!("{name}-last"),
-            title: format!("Success after {} payments", LENGTH.payments),
+            title: format!("Success after {} payments", LENGTH.transactions),
             columns: ["Topology".to_string(), "Channels".to_string()]
                 .into_iter()
                 .chain(rules.iter().map(|rule| format!("{} (%)", rule.name())))
