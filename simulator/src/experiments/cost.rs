@@ -3,7 +3,7 @@
 
 use super::{Effort, Progress};
 use crate::{
-    output::{Axis, Cell, Figure, Finding, Point, Series, Table},
+    output::{grouped, Axis, Cell, Figure, Finding, Point, Series, Table},
     stats::Sample,
     topology::{Division, Topology},
     workload::{Amounts, Kind, Transaction, Workload},
@@ -397,10 +397,10 @@ pub fn run(effort: &Effort, lightning: Option<&Topology>, progress: &dyn Progres
     let method = format!(
         "Every call's cost is measured on the embedded chain, for groups of 3, 10 and 50 on rings, and drawn as a line in \
          the number of signers and of channels named, which also goes beyond 50. The line is off by at most {:.1} % at \
-         10. Direct is the measured transfer of native tokens: {:.0} ps and {:.6} UNIT. Deposits, opening and closing \
+         10. Direct is the measured transfer of native tokens: {} ps and {:.6} UNIT. Deposits, opening and closing \
          are counted, storage deposits are not, since they come back. Calls of a group name at most {BATCH} channels.",
         prices.error * 100.0,
-        prices.transfer.ref_time,
+        grouped(prices.transfer.ref_time, 0),
         prices.transfer.fee
     );
     Ok(vec![
@@ -429,7 +429,13 @@ fn figure_9(prices: &Prices, outcomes: &[Outcome], method: String) -> Finding {
         });
         curves.push(series("Direct", direct.collect()));
         let slug = format!("figure-9-{}", name.to_lowercase());
-        figures.push(figure(&slug, &format!("Fees on the {name} topology"), "Payments", "Fees (UNIT)", curves));
+        figures.push(figure(
+            &slug,
+            &format!("Fees on the {} topology", if name == "Random" { "random" } else { name }),
+            "Payments",
+            "Fees (UNIT)",
+            curves,
+        ));
         let made = outcome.marks[last] as f64;
         let mut each = vec![];
         for (scheme, label) in SCHEMES.iter().enumerate() {
@@ -480,16 +486,20 @@ fn figure_9(prices: &Prices, outcomes: &[Outcome], method: String) -> Finding {
     }
     let columns = ["Topology", "Scheme", "Settled", "ref_time (ps)", "proof_size (B)", "Fee (UNIT)"];
     let table = table("figure-9", "Cost of a settled payment, all costs shared", &columns, rows);
-    finding("figure-9", "Multi-party channels, two-party channels and direct transfers", text, figures, vec![table])
+    finding(
+        "figure-9",
+        "Fig. 9: multi-party channels, two-party channels and direct transfers",
+        text,
+        figures,
+        vec![table],
+    )
 }
 
 fn breaking_even(prices: &Prices, outcomes: &[Outcome]) -> Finding {
     let mut rows = vec![];
-    let mut text = vec![
-        "Read off the curves, with straight lines between their points. What breaks even beyond their end does so by \
-         extrapolation of their second half."
-            .to_owned(),
-    ];
+    let text = "How many payments have to settle before the first scheme of a row costs less than the second. Read off the \
+                curves, with straight lines between their points, and beyond their end by extrapolation of their second half. \
+                It never does where one more payment costs the first no less.";
     type Measure<'a> = (&'a str, &'a dyn Fn(&Cost) -> f64, usize);
     let measures: [Measure; 2] = [("ref_time (ps)", &|cost| cost.ref_time, 0), ("fee (UNIT)", &|cost| cost.fee, 6)];
     for outcome in outcomes {
@@ -501,31 +511,30 @@ fn breaking_even(prices: &Prices, outcomes: &[Outcome]) -> Finding {
             let label = |scheme: usize| SCHEMES.get(scheme).copied().unwrap_or("Direct");
             let direct = SCHEMES.len();
             for (first, second) in [(0, direct), (1, direct), (0, 1), (0, 2), (3, direct), (4, direct), (3, 4)] {
-                let names = format!("[{}] before [{}]", label(first), label(second));
                 let payments = break_even(&costs[first], &costs[second]);
                 rows.push(vec![
                     Cell::Text(outcome.name.into()),
                     Cell::Text(measure.into()),
-                    Cell::Text(names.clone()),
+                    Cell::Text(label(first).into()),
+                    Cell::Text(label(second).into()),
                     Cell::Number(one_more(&costs[first]), digits),
                     Cell::Number(one_more(&costs[second]), digits),
                     payments.map_or(Cell::Text("never".into()), Cell::Count),
                 ]);
-                text.push(match payments {
-                    Some(payments) => {
-                        format!("{}, {measure}: {names} from {payments} settled payments on.", outcome.name)
-                    }
-                    None => {
-                        format!("{}, {measure}: {names} never: one more payment costs the first no less.", outcome.name)
-                    }
-                });
             }
         }
     }
-    let columns =
-        ["Topology", "Measure", "Comparison", "One more by the first", "One more by the second", "Settled payments"];
+    let columns = [
+        "Topology",
+        "Measure",
+        "Cheaper",
+        "Than",
+        "One more by the first",
+        "One more by the second",
+        "From payments on",
+    ];
     let table = table("break-even", "From how many payments a scheme is cheaper", &columns, rows);
-    finding("break-even", "When a channel pays for itself", text, vec![], vec![table])
+    finding("break-even", "When a channel pays for itself", vec![text.into()], vec![], vec![table])
 }
 
 fn cost_by_size(prices: &Prices, sizes: &[u32], outcomes: &[Outcome]) -> Finding {
@@ -576,8 +585,8 @@ fn table(name: &str, title: &str, columns: &[&str], rows: Vec<Vec<Cell>>) -> Tab
 }
 
 fn finding(name: &str, title: &str, text: Vec<String>, figures: Vec<Figure>, tables: Vec<Table>) -> Finding {
-    let (name, title, command) = (name.into(), title.into(), "braid-sim cost".into());
-    Finding { name, title, command, text, figures, tables }
+    let command = if name == "figure-9" { "braid-sim figure 9" } else { "braid-sim cost" };
+    Finding { name: name.into(), title: title.into(), command: command.into(), text, figures, tables }
 }
 
 #[cfg(test)]

@@ -241,19 +241,19 @@ pub fn run(effort: &Effort, progress: &dyn Progress) -> Result<Vec<Finding>> {
     );
     let two = finding(
         "figure-2",
-        "Direct transactions wait for a block each",
+        "Fig. 2: direct transactions wait for a block each",
         vec![method, second],
         vec![figure("figure-2", "Delay of n direct transactions", vec![series("Direct", direct_points.clone())])],
         vec![],
     );
     let three = finding(
         "figure-3",
-        "A two-party channel takes its blocks once",
+        "Fig. 3: a two-party channel takes its blocks once",
         vec![
             "A channel is created, paid with, put on chain and closed.".into(),
             from_when("A two-party channel", of_pair, most),
         ],
-        vec![figure(
+        vec![by_magnitude(
             "figure-3",
             "Total delay of a two-party channel",
             vec![series("TPC", totals(&pairs)), series("Direct", direct_points.clone())],
@@ -262,7 +262,7 @@ pub fn run(effort: &Effort, progress: &dyn Progress) -> Result<Vec<Finding>> {
     );
     let four = finding(
         "figure-4",
-        "So does a multi-party channel of three users",
+        "Fig. 4: so does a multi-party channel of three users",
         vec![
             "In each transaction two users pay the third. It counts as one direct transaction, though directly it \
              would take two transfers. The channels of two are opened, and closed, by all at once."
@@ -270,7 +270,7 @@ pub fn run(effort: &Effort, progress: &dyn Progress) -> Result<Vec<Finding>> {
             from_when("A multi-party channel of 3 with the channels under it", of_group, most),
             from_when("A multi-party channel of 3 over channels that are open anyway", of_open_group, most),
         ],
-        vec![figure(
+        vec![by_magnitude(
             "figure-4",
             "Total delay of a multi-party channel of three users",
             vec![
@@ -307,7 +307,7 @@ pub fn run(effort: &Effort, progress: &dyn Progress) -> Result<Vec<Finding>> {
     whole_figure.x.label = "Users".into();
     let size = finding(
         "delay-by-size",
-        "Larger groups",
+        "Delay in larger groups",
         vec![grows],
         vec![size_figure, whole_figure],
         vec![seconds_by_stage(
@@ -379,7 +379,7 @@ fn table_1(sizes: &[usize], runs: &[Run]) -> Finding {
         columns: columns.map(str::to_owned).into(),
         rows,
     };
-    finding("table-1", "Messages and signatures by stage", vec![verdict], vec![], vec![table])
+    finding("table-1", "Table 1: messages and signatures by stage", vec![verdict], vec![], vec![table])
 }
 
 fn from_when(what: &str, count: Option<u32>, most: u32) -> String {
@@ -417,14 +417,24 @@ fn series(label: &str, points: Vec<Point>) -> Series {
     Series { label: label.into(), published: false, points }
 }
 
+/// A figure of curves that differ by magnitudes.
+fn by_magnitude(name: &str, title: &str, series: Vec<Series>) -> Figure {
+    let mut figure = figure(name, title, series);
+    (figure.x.logarithmic, figure.y.logarithmic) = (true, true);
+    figure
+}
+
 fn figure(name: &str, title: &str, series: Vec<Series>) -> Figure {
     let axis = |label: &str| Axis { label: label.into(), logarithmic: false };
     Figure { name: name.into(), title: title.into(), x: axis("Transactions"), y: axis("Delay (s)"), series }
 }
 
 fn finding(name: &str, title: &str, text: Vec<String>, figures: Vec<Figure>, tables: Vec<Table>) -> Finding {
-    let (name, title, command) = (name.into(), title.into(), "braid-sim delay".into());
-    Finding { name, title, command, text, figures, tables }
+    let command = match name.split_once('-') {
+        Some((kind @ ("figure" | "table"), number)) => format!("braid-sim {kind} {number}"),
+        _ => "braid-sim delay".to_owned(),
+    };
+    Finding { name: name.into(), title: title.into(), command, text, figures, tables }
 }
 
 #[cfg(test)]

@@ -69,9 +69,9 @@ const ASSUMED: [&str; 5] = ["Channels a user", "Channel (tokens)", "Division", "
 
 /// The assumptions that are tried, without how the ratio is counted: one run serves both.
 fn tried(small: bool) -> Vec<Assumption> {
-    let capacities: &[Balance] = if small { &[160] } else { &[20, 40, 80, 160, 320, 640] };
-    let degrees: &[u32] = if small { &[12] } else { &[4, 6, 8, 12] };
-    let skews: &[f64] = if small { &[0.0, 1.5] } else { &[0.0, 0.5, 1.0, 1.5] };
+    let capacities: &[Balance] = if small { &[160] } else { &[40, 80, 160, 320, 640] };
+    let degrees: &[u32] = if small { &[12] } else { &[6, 8, 12, 24] };
+    let skews: &[f64] = if small { &[0.0, 1.5] } else { &[0.0, 0.5, 1.0, 1.5, 2.0] };
     let mut tried = vec![];
     for capacity in capacities {
         for degree in degrees {
