@@ -23,16 +23,18 @@ struct Reached {
     level: u32,
     /// The arc that leads towards the end from which the search came; [`NOWHERE`] at the end itself.
     arc: u32,
-    /// What the way so far can carry.
-    width: Balance,
 }
 
 /// One end's half of a search.
 #[derive(Clone, Debug, Default)]
 struct Side {
     reached: Vec<Reached>,
+    /// What the way to each reached node can carry, if the widest is wanted. Apart from what every search reads.
+    widths: Vec<Balance>,
     level: u32,
     frontier: Vec<Node>,
+    /// How many arcs leave the frontier.
+    arcs: usize,
     next: Vec<Node>,
 }
 
@@ -47,7 +49,7 @@ pub(super) struct Search {
 
 impl Search {
     pub fn new(nodes: usize) -> Self {
-        let side = Side { reached: vec![Reached::default(); nodes], ..Side::default() };
+        let side = Side { reached: vec![Reached::default(); nodes], widths: vec![0; nodes], ..Side::default() };
         Self { search: 0, sides: [side.clone(), side], path: vec![] }
     }
 
@@ -65,19 +67,19 @@ impl Search {
             self.sides.iter_mut().for_each(|side| side.reached.fill(Reached::default()));
             self.search = 1;
         }
-        self.sides[0].begin(self.search, payers);
-        self.sides[1].begin(self.search, payees);
+        self.sides[0].begin(network, self.search, payers);
+        self.sides[1].begin(network, self.search, payees);
         let [forward, backward] = &mut self.sides;
         let meeting = loop {
-            let cost = |side: &Side| side.frontier.iter().map(|node| network.arcs_of(*node).len()).sum::<usize>();
-            let (ahead, behind) = (cost(forward), cost(backward));
-            if ahead == 0 || behind == 0 {
+            if forward.arcs == 0 || backward.arcs == 0 {
                 return None;
             }
-            let met = if ahead <= behind {
-                forward.advance::<true>(backward, network, self.search, least, tie)
-            } else {
-                backward.advance::<false>(forward, network, self.search, least, tie)
+            let search = self.search;
+            let met = match (forward.arcs <= backward.arcs, tie) {
+                (true, Tie::First) => forward.advance::<true, false>(backward, network, search, least),
+                (true, Tie::Widest) => forward.advance::<true, true>(backward, network, search, least),
+                (false, Tie::First) => backward.advance::<false, false>(forward, network, search, least),
+                (false, Tie::Widest) => backward.advance::<false, true>(forward, network, search, least),
             };
             if let Some(node) = met {
                 break node;
@@ -102,29 +104,34 @@ impl Search {
 }
 
 impl Side {
-    fn begin(&mut self, search: u32, ends: impl Iterator<Item = Node>) {
+    fn begin(&mut self, network: &Network, search: u32, ends: impl Iterator<Item = Node>) {
         self.frontier.clear();
         self.level = 0;
         for node in ends {
-            self.reached[node as usize] = Reached { search, level: 0, arc: NOWHERE, width: Balance::MAX };
+            self.reached[node as usize] = Reached { search, level: 0, arc: NOWHERE };
+            self.widths[node as usize] = Balance::MAX;
             self.frontier.push(node);
         }
+        self.count(network);
+    }
+
+    fn count(&mut self, network: &Network) {
+        self.arcs = self.frontier.iter().map(|node| network.arcs_of(*node).len()).sum();
     }
 
     /// Reaches the nodes that are one channel further. Answers where the other side is met, if it is: no path before
     /// this level met it, so all that meet in this level are as short as can be.
-    fn advance<const FORWARD: bool>(
+    fn advance<const FORWARD: bool, const WIDEST: bool>(
         &mut self,
         other: &Self,
         network: &Network,
         search: u32,
         least: Balance,
-        tie: Tie,
     ) -> Option<Node> {
         self.next.clear();
         self.level += 1;
         for node in &self.frontier {
-            let so_far = self.reached[*node as usize].width;
+            let so_far = if WIDEST { self.widths[*node as usize] } else { 0 };
             for arc in network.arcs_of(*node) {
                 let carries = if FORWARD { network.out(arc) } else { network.back(arc) };
                 if carries < least {
@@ -132,27 +139,31 @@ impl Side {
                 }
                 let head = network.head(arc);
                 let reached = &mut self.reached[head as usize];
-                let way = Reached {
-                    search,
-                    level: self.level,
-                    arc: network.twin(arc) as u32,
-                    width: if tie == Tie::Widest { so_far.min(carries) } else { 0 },
-                };
-                if reached.search != search {
-                    *reached = way;
+                let is_new = reached.search != search;
+                if is_new {
                     self.next.push(head);
-                    if tie == Tie::First && other.reached[head as usize].search == search {
-                        return Some(head);
+                } else if !WIDEST || reached.level != self.level {
+                    continue;
+                }
+                let width = so_far.min(carries);
+                if is_new || self.widths[head as usize] < width {
+                    *reached = Reached { search, level: self.level, arc: network.twin(arc) as u32 };
+                    if WIDEST {
+                        self.widths[head as usize] = width;
                     }
-                } else if reached.level == way.level && reached.width < way.width {
-                    *reached = way;
+                }
+                if !WIDEST && other.reached[head as usize].search == search {
+                    return Some(head);
                 }
             }
         }
         std::mem::swap(&mut self.frontier, &mut self.next);
+        self.count(network);
+        if !WIDEST {
+            return None;
+        }
         let across = |node: &&Node| other.reached[**node as usize].search == search;
-        let width =
-            |node: &&Node| [&self.reached, &other.reached].map(|side| side[**node as usize].width).into_iter().min();
+        let width = |node: &&Node| self.widths[**node as usize].min(other.widths[**node as usize]);
         self.frontier.iter().filter(across).max_by_key(width).copied()
     }
 }
