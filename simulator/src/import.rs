@@ -326,16 +326,20 @@ pub fn edge_list(file: &Path, otherwise: Balance, division: Division, rng: &mut 
         let mut channels = Channels::default();
         for (line, text) in (1..).zip(BufReader::new(File::open(file)?).lines()) {
             let text = text?;
-            let fields: Vec<_> = text
-                .split(|letter: char| letter.is_whitespace() || "{}':,".contains(letter))
-                .filter(|field| !field.is_empty() && *field != "capacity")
-                .collect();
-            let (ends, capacity) = match fields[..] {
-                [] => continue,
-                [first, ..] if first.starts_with('#') => continue,
-                [a, b] => ([a, b], Ok(otherwise)),
-                [a, b, capacity] => ([a, b], amount("capacity", capacity)),
-                _ => return Err(at(format!("line {line}"))(Wrong::NoPair)),
+            let mut fields = text.split_whitespace();
+            let ends = match [fields.next(), fields.next()] {
+                [None, _] => continue,
+                [Some(first), _] if first.starts_with('#') => continue,
+                [Some(a), Some(b)] => [a, b],
+                [Some(_), None] => return Err(at(format!("line {line}"))(Wrong::NoPair)),
+            };
+            let rest = fields.collect::<Vec<_>>().join(" ");
+            let capacity = match &*rest {
+                "" | "{}" => Ok(otherwise),
+                _ => {
+                    let inside = rest.strip_prefix("{'capacity':").and_then(|rest| rest.strip_suffix('}'));
+                    amount("capacity", inside.unwrap_or(&rest))
+                }
             };
             let id = format!("{} to {}", ends[0].min(ends[1]), ends[0].max(ends[1]));
             let added = capacity.and_then(|capacity| channels.add(id, ends, division.of(capacity, rng)));
@@ -449,7 +453,7 @@ mod tests {
     #[test]
     fn edge_lists_are_read() {
         let list = |file: &Path| edge_list(file, 8, Division::Even, &mut rng());
-        let good = folder(&[("file", "# by hand\n0 77 {'capacity': 290}\n\n77 5 4\n5 0\n")]);
+        let good = folder(&[("file", "# by hand\n0 77 {'capacity': 290}\n\n77 5 4\n5 0 {}\n")]);
         let topology = list(&good.path().join("file")).expect("a list");
         assert_eq!((topology.nodes, topology.funds()), (3, 302));
         for (text, expected) in [
@@ -458,6 +462,8 @@ mod tests {
             ("1 2 -5\n", "line 1: capacity is -5, which is negative"),
             ("1 2 3.5\n", "line 1: capacity is \"3.5\": give a whole number"),
             ("1\n", "line 1: give two nodes, and a capacity if there is one"),
+            ("{\"nodes\":[],\n", "line 1: give two nodes, and a capacity if there is one"),
+            ("1 2 3 4\n", "line 1: capacity is \"3 4\": give a whole number"),
             ("", "it has no channels"),
         ] {
             assert_eq!(problem(list, text), expected);

@@ -45,7 +45,7 @@ pub enum BadWorkload {
         nodes: u32,
     },
     /// No amount is possible.
-    #[error("amounts {0:?} leave none: give at least 2 for a limit, 1 for an amount, and a mean above 0")]
+    #[error("amounts {0} leave none: give at least 2 for a limit, 1 for an amount, and a mean above 0")]
     BadAmounts(Amounts),
     /// No power law.
     #[error("skew {0}: give an exponent from 0 to 10")]

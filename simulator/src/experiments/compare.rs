@@ -7,7 +7,7 @@ use super::{
     Effort, Progress,
 };
 use crate::{
-    output::{Cell, Figure, Finding, Series, Table},
+    output::{grouped, Cell, Figure, Finding, Series, Table},
     topology::BadTopology,
 };
 use anyhow::Result;
@@ -53,13 +53,14 @@ pub fn run(
         rows: rows.collect(),
     };
     let text = format!(
-        "{} users, {} channels that hold {} together; {}, amounts {}, skew {}; {transactions} transactions in each of {} runs.",
-        topology.nodes,
-        topology.links.len(),
-        topology.funds(),
+        "{} users, {} channels that hold {} together; {}, amounts {}, skew {}; {} transactions in each of {} runs.",
+        Cell::Count(topology.nodes.into()),
+        Cell::Count(topology.links.len() as u64),
+        grouped(topology.funds() as f64, 0),
         setting.kind,
         setting.amounts,
         setting.skew,
+        Cell::Count(transactions as u64),
         effort.runs,
     );
     let command = format!("braid-sim compare {name}");
