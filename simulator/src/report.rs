@@ -210,6 +210,7 @@ th { text-align: left; vertical-align: bottom; background: var(--soft); }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); }
 .number { text-align: right; }
 td.number { white-space: nowrap; }
+td:first-child:not(.number) { min-width: 9rem; }
 @media print {
   :root { --text: #000; --ground: #fff; --soft: #fff; --line: #999; --link: #000; }
   body { max-width: none; padding: 0; font-size: 10pt; }
