@@ -123,6 +123,7 @@ proptest! {
         let positions = positions(&transfers);
         let owed: i128 = positions.values().filter(|position| **position > 0).sum();
         let most = most(&links, &positions);
+        prop_assert_eq!(planner.can_settle(&transfers), Ok(most == owed));
         let settled = planner.settle(&transfers);
         let after = balances(&planner);
         match settled {

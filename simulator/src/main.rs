@@ -38,7 +38,7 @@ enum What {
     Topology,
     /// How many transactions succeed, by their amounts: figure 8.
     Amount,
-    /// How many multi-party transactions succeed, of games, auctions and crowdfunding, on five topologies.
+    /// How many multi-party transactions succeed, of games, auctions and crowdfunding, on different topologies.
     Applications,
     /// What stands in the way of payments that fail, and what nobody could settle.
     Limits,
@@ -68,7 +68,8 @@ enum What {
     },
     /// Everything.
     All,
-    /// How many payments a second each strategy settles, on one core.
+    /// How many payments a second each strategy tries to settle, on one core. Of the options below only --k1, --k2, --json and
+    /// --lightning count.
     Speed {
         /// A folder for the networks, the payments and what was measured, for the same rules elsewhere.
         #[arg(long, value_name = "DIR")]
@@ -88,7 +89,7 @@ struct Options {
     /// How many runs stand behind a point.
     #[arg(long, global = true, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
-    /// Cut all sizes to what a test can afford.
+    /// Cut the sizes of the paper's experiments and ours to what a test can afford.
     #[arg(long, global = true)]
     small: bool,
     /// The paper's k1: how much a channel's share of its neighbourhood's funds counts, from 0 to 1.
@@ -139,13 +140,22 @@ fn measure_speed(options: &Options, folder: Option<&Path>) -> anyhow::Result<()>
     let mut table = Table {
         name: "speed".to_owned(),
         title: "Payments a second on one core: the median of five rounds".to_owned(),
-        columns: ["Network", "Strategy", "Payments a second", "Slowest", "Fastest", "Settled (%)", "Peak memory (MB)"]
-            .map(str::to_owned)
-            .to_vec(),
+        columns: [
+            "Network",
+            "Strategy",
+            "Payments a second",
+            "Slowest",
+            "Fastest",
+            "Settled (%)",
+            "Peak memory so far (MB)",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
         rows: vec![],
     };
+    let bar = Bar::new()?;
     for world in speed::worlds(lightning(options).as_deref())? {
-        let speeds = world.measure()?;
+        let speeds = world.measure(Preference::new(options.k1, options.k2)?, &bar)?;
         if let Some(folder) = folder.filter(|_| world.topology.nodes <= 10_000) {
             speed::dump(folder, &world, &speeds)?;
         }
@@ -162,6 +172,7 @@ fn measure_speed(options: &Options, folder: Option<&Path>) -> anyhow::Result<()>
             ]);
         }
     }
+    bar.0.finish_and_clear();
     if options.json {
         return say(&(serde_json::to_string_pretty(&table)? + "\n"));
     }
@@ -171,7 +182,7 @@ fn measure_speed(options: &Options, folder: Option<&Path>) -> anyhow::Result<()>
 fn findings(what: &What, options: &Options) -> anyhow::Result<Vec<Finding>> {
     let preference = Preference::new(options.k1, options.k2)?;
     let effort = Effort { seed: options.seed, runs: options.runs, small: options.small, preference };
-    let bar = Bar(ProgressBar::no_length().with_style(ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}")?));
+    let bar = Bar::new()?;
     let (experiment, only) = match what {
         What::Delay => (Some("delay"), None),
         What::Success => (Some("success"), None),
@@ -233,6 +244,13 @@ fn lightning(options: &Options) -> Option<PathBuf> {
 
 /// How far the experiments have come, on a terminal only.
 struct Bar(ProgressBar);
+
+impl Bar {
+    fn new() -> anyhow::Result<Self> {
+        let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}")?;
+        Ok(Self(ProgressBar::no_length().with_style(style)))
+    }
+}
 
 impl Progress for Bar {
     fn begin(&self, part: &str, steps: u64) {

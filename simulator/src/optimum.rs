@@ -21,7 +21,7 @@ pub enum NoOptimum {
 /// How many of the transactions can settle at most. An upper bound: parts of transactions count as such, over any paths.
 ///
 /// Settling x of a transaction moves x times its net positions; no channel's balance is ever negative. The program has a
-/// variable for each (transaction, direction of a channel): it is for tens of channels and transactions.
+/// variable for each transaction, and for each transaction and channel: it is for tens of channels and transactions.
 ///
 /// # Errors
 /// [`NoOptimum`].

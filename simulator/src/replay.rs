@@ -28,7 +28,7 @@ impl Rule {
     /// Which transactions settle.
     ///
     /// # Errors
-    /// If the topology is none. A transaction that finds no channels is no error.
+    /// If the topology or a transaction is none. A transaction that finds no channels is no error.
     pub fn replay(&self, topology: &Topology, transactions: &[Transaction]) -> Result<Vec<bool>, NoPlan> {
         let mut world = World::new(self, topology)?;
         transactions.iter().map(|transaction| world.settle(transaction)).collect()
@@ -37,7 +37,7 @@ impl Rule {
     /// What becomes of each transaction: it settles, or what stands in its way.
     ///
     /// # Errors
-    /// If the topology is none.
+    /// If the topology or a transaction is none.
     pub fn fates(&self, topology: &Topology, transactions: &[Transaction]) -> Result<Vec<Fate>, NoPlan> {
         let mut world = World::new(self, topology)?;
         transactions.iter().map(|transaction| world.fate(transaction)).collect()
@@ -49,7 +49,7 @@ impl Rule {
 pub enum Fate {
     /// It settles.
     Settled,
-    /// Somebody who pays has not the money in all channels together: the pooled bound refuses it too.
+    /// Somebody who pays has not the money in all channels together, as they stand: the pooled bound would refuse it too.
     NoMoney,
     /// Somebody's neighbours hold less towards it than it is to be paid: the topology's doing.
     NoRoom,

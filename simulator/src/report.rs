@@ -17,8 +17,9 @@ const INTRODUCTION: [&str; 2] = [
     "The paper is “Research on Multiparty Payment Technology Based on Blockchain and Smart Contract Mechanism” \
      (Journal of Mathematics, 2022, article 3434954). Its publisher retracted it on 20 December 2023 for unreliable \
      reporting. Its values are claims that are measured again here, never evidence.",
-    "What was measured is a mean over several runs, each with a topology and a workload of its own, with its 95 % \
-     confidence interval. The command above each finding repeats it to the byte.",
+    "What is random is a mean over several runs, each with a topology and a workload of its own, with its 95 % \
+     confidence interval; delays are not, and assumptions are tried with one run each. The command above each finding \
+     repeats it to the byte.",
 ];
 
 /// All files of the findings, introduced as what they are.

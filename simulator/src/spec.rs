@@ -172,14 +172,14 @@ pub struct Wish {
     /// What each channel holds. Without it: 160, or what the file says.
     #[arg(long, value_name = "TOKENS")]
     pub capacity: Option<Balance>,
-    /// How a channel's owners share it at first, if the file does not say: even, random or one-sided.
+    /// How a channel's owners share it at first, unless the file says and --capacity does not: even, random or one-sided.
     #[arg(long, default_value = "even")]
     pub division: Division,
     /// What users do: payment, game:PLAYERS, auction:BIDDERS or crowdfunding:BACKERS.
     #[arg(long, default_value = "payment")]
     pub kind: Kind,
     /// How much they pay: below:LIMIT, exactly:AMOUNT or exponential:MEAN. Without it: below a sixteenth of what a channel
-    /// holds on average.
+    /// of the whole network holds on average.
     #[arg(long)]
     pub amounts: Option<Amounts>,
     /// How much more often some are paid than others: the exponent of a power law.

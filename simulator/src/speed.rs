@@ -1,8 +1,8 @@
-//! How many payments a second each strategy settles, on one core.
+//! How many payments a second each strategy tries to settle, on one core.
 
 use crate::{
+    experiments::Progress,
     import,
-    replay::Rule,
     topology::{Division, Topology},
     workload::{Amounts, Kind, Transaction, Workload},
 };
@@ -54,26 +54,30 @@ impl World {
     ///
     /// # Errors
     /// If the topology is none.
-    pub fn measure(&self) -> Result<Vec<Speed>> {
-        let preference = Preference::default();
+    pub fn measure(&self, preference: Preference, progress: &dyn Progress) -> Result<Vec<Speed>> {
         let strategies = [Strategy::Shortest, Strategy::Available, Strategy::Paper(preference), Strategy::Flow];
-        strategies.into_iter().map(|strategy| self.speed(strategy)).collect()
+        progress.begin(self.name, strategies.len() as u64);
+        let one = |strategy| {
+            let speed = self.speed(strategy);
+            progress.step();
+            speed
+        };
+        strategies.into_iter().map(one).collect()
     }
 
     fn speed(&self, strategy: Strategy) -> Result<Speed> {
         let fresh = Planner::new(self.topology.network()?, strategy);
-        let round = |_| {
+        let mut settled = Vec::with_capacity(self.payments.len());
+        let mut round = || {
             let mut planner = fresh.clone();
+            settled.clear();
             let start = Instant::now();
-            for payment in &self.payments {
-                // What finds no channels takes its time too.
-                let _ = planner.settle(payment);
-            }
+            // What finds no channels takes its time too.
+            settled.extend(self.payments.iter().map(|payment| planner.settle(payment).is_ok()));
             self.payments.len() as f64 / start.elapsed().as_secs_f64()
         };
-        let mut rates: Vec<_> = (0..ROUNDS).map(round).collect();
+        let mut rates: Vec<_> = (0..ROUNDS).map(|_| round()).collect();
         rates.sort_by(f64::total_cmp);
-        let settled = Rule::Planned(strategy).replay(&self.topology, &self.payments)?;
         let range = [rates[0], rates[ROUNDS - 1]];
         Ok(Speed { strategy: strategy.name(), rate: rates[ROUNDS / 2], range, settled })
     }
@@ -120,7 +124,7 @@ pub fn peak_memory() -> Option<u64> {
     Some(kib.trim().parse::<u64>().ok()? * 1024 / 1_000_000)
 }
 
-/// Writes each world but the largest, which nothing else could carry, to a folder.
+/// Writes a world to a folder.
 ///
 /// # Errors
 /// If it cannot be written.

@@ -92,7 +92,7 @@ impl Topology {
             return Err(BadTopology::BadPerNode(per_node));
         }
         let mut pairs = Pairs::default();
-        // Every user as often as it has channels.
+        // Every user as often as it has channels; the first ones once more, so that somebody is there to begin with.
         let mut ends: Vec<Node> = (0..per_node).collect();
         for node in per_node..nodes {
             let mut chosen = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! The multi-party transactions of games, auctions and crowdfunding, on five topologies with the same users and funds.
+//! The multi-party transactions of games, auctions and crowdfunding, on different topologies with the same users and funds.
 
 use super::{
     setting::{measure, Curve, Funds, Length, Setting, Shape},

@@ -111,7 +111,7 @@ struct Prices {
     join_mpc: Line,
     leave_mpc: Line,
     transfer: Cost,
-    /// The furthest that a line's ref_time or fee is from a measurement between its ends, as a share.
+    /// The furthest that the ref_time or fee of the lines for creating, updating and closing is from a measurement between its ends, as a share.
     error: f64,
 }
 
@@ -285,7 +285,7 @@ fn dual(
     Ok(states)
 }
 
-/// Two channels for each user, and everybody joined.
+/// Four channels a user on average, two for each user, and everybody joined.
 fn random_topology(nodes: u32, random: &mut Pcg64Mcg) -> Result<Topology> {
     let pairs = u64::from(nodes) * u64::from(nodes.saturating_sub(1)) / 2;
     let channels = u64::from(2 * nodes).min(pairs) as u32;
@@ -357,7 +357,7 @@ fn one_more(costs: &[(f64, f64)]) -> f64 {
     (cost - half.1) / (settled - half.0).max(1.0)
 }
 
-/// From how many settled payments on the first scheme costs less than the second: between two marks by a straight line,
+/// From how many payments, as the first scheme settles them, the first scheme costs less than the second: between two marks by a straight line,
 /// beyond the last by the rates of the second half. `None` if it never does.
 fn break_even(first: &[(f64, f64)], second: &[(f64, f64)]) -> Option<u64> {
     let lead: Vec<_> = first.iter().zip(second).map(|(first, second)| (first.0, first.1 - second.1)).collect();
@@ -403,8 +403,14 @@ pub fn run(effort: &Effort, lightning: Option<&Topology>, progress: &dyn Progres
         grouped(prices.transfer.ref_time, 0),
         prices.transfer.fee
     );
+    let assumed = format!(
+        "Payments of all users alike, of amounts up to a tenth of what an owner has in a channel on average. Random: four \
+         channels a user on average, {} UNIT of each owner in each. Lightning: what lies around a user at random, {nodes} \
+         users, with its balances.",
+        STAKE / UNIT
+    );
     Ok(vec![
-        figure_9(&prices, &outcomes, method),
+        figure_9(&prices, &outcomes, vec![method, assumed]),
         breaking_even(&prices, &outcomes),
         cost_by_size(&prices, sizes, &by_size),
     ])
@@ -413,14 +419,14 @@ pub fn run(effort: &Effort, lightning: Option<&Topology>, progress: &dyn Progres
 const SCHEMES: [&str; 5] =
     ["Ours", "Dual", "Dual, all changed every ten payments", "Ours, only at the end", "Dual, only at the end"];
 
-fn figure_9(prices: &Prices, outcomes: &[Outcome], method: String) -> Finding {
+fn figure_9(prices: &Prices, outcomes: &[Outcome], mut text: Vec<String>) -> Finding {
     let cadence = format!(
         "In Dual a channel goes on chain after {EVERY} updates of its own, which are many payments later; in Ours all that \
          changed goes on chain after {EVERY} payments. A native transfer takes {:.2} of what one update of a two-party \
          channel takes.",
         prices.transfer.ref_time / prices.update_tpc.ref_time
     );
-    let mut text = vec![method, cadence];
+    text.push(cadence);
     let mut figures = vec![];
     let mut rows = vec![];
     for outcome in outcomes {
@@ -497,7 +503,8 @@ fn figure_9(prices: &Prices, outcomes: &[Outcome], method: String) -> Finding {
 
 fn breaking_even(prices: &Prices, outcomes: &[Outcome]) -> Finding {
     let mut rows = vec![];
-    let text = "How many payments have to settle before the first scheme of a row costs less than the second. Read off the \
+    let text = "How many payments have to settle in the first scheme of a row before it costs less than the second for the same \
+                payments. Read off the \
                 curves, with straight lines between their points, and beyond their end by extrapolation of their second half. \
                 It never does where one more payment costs the first no less.";
     type Measure<'a> = (&'a str, &'a dyn Fn(&Cost) -> f64, usize);

@@ -394,7 +394,7 @@ fn stage_of<'a>(run: &'a Run, name: &str) -> Option<&'a Stage> {
 }
 
 fn seconds_by_stage(name: &str, title: &str, heads: &[u32], runs: &[Run]) -> Table {
-    // The last run has every stage, since only it surely has payments.
+    // The last run has every stage: it has payments.
     let names =
         runs.last().map(|run| run.stages.iter().map(|stage| stage.name).collect::<Vec<_>>()).unwrap_or_default();
     let rows = names.iter().map(|stage| {

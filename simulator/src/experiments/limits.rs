@@ -137,8 +137,8 @@ fn density(effort: &Effort, progress: &dyn Progress) -> Result<Finding> {
     let ends = degrees.first().zip(measured.first()).zip(degrees.last().zip(measured.last()));
     let text = ends.map(|((few, sparse), (many, dense))| {
         format!(
-            "{NODES} users and {TOTAL} tokens in all, divided over ever more channels with the same in each; amounts below {BELOW}, all users \
-             as likely, {} payments. A multi-party channel over everybody (`flow`) is {:.1} points below the pooled bound with {few} channels a \
+            "{NODES} users and {TOTAL} tokens in all, divided over ever more channels with the same in each, divided evenly; amounts below {BELOW}, all \
+             users as likely, {} payments. A multi-party channel over everybody (`flow`) is {:.1} points below the pooled bound with {few} channels a \
              user and {:.1} with {many}. {verdict}. Whoever looks for one path needs channels that hold the whole amount, and these become \
              small: `paper` is {:.1} points below `flow` with {many} channels a user.",
             length.transactions,
@@ -200,7 +200,7 @@ fn optimum(effort: &Effort, progress: &dyn Progress) -> Result<Finding> {
     let heads = ["Users".to_string(), "Channel (tokens)".to_string()].into_iter();
     let names = rules.iter().map(|rule| format!("{} (%)", rule.name()));
     let text = format!(
-        "{PAYMENTS} payments of amounts below 10 among few users with four channels each on average. The optimum knows all payments in \
+        "{PAYMENTS} payments of amounts below 10 among few users, all as likely, with four channels each on average, divided evenly. The optimum knows all payments in \
          advance and may refuse one that would be in the way of others; as a linear program it may also settle parts of a payment, so it is an \
          upper bound. What lies between it and `flow` is the most that refusing payments could gain: no choice of paths gains anything."
     );

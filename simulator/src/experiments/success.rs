@@ -36,7 +36,7 @@ pub struct Assumption {
     pub count: Count,
 }
 
-/// The nearest of those that [`run`] tries; the other experiments assume it.
+/// The nearest of those that [`run`] tries; other experiments assume it where they do not say otherwise.
 pub const NEAREST: Assumption =
     Assumption { degree: 12, capacity: 160, division: Division::Even, skew: 1.5, count: Count::SoFar };
 
@@ -260,7 +260,7 @@ fn fitted(fits: &[Fit], sure: &Fit, curves: &[Vec<Curve>], effort: &Effort) -> F
             format!(
                 "The paper gives no initial balances, no number of channels, no distribution of payees, and not whether its ratio is of all \
                  payments so far. We tried {} assumptions, each with the paper's own strategy in one run of every setting. The nearest \
-                 (channels a user, tokens in a channel, division, skew, ratio counted): {}. What the other experiments assume ({}), measured in {} \
+                 (channels a user, tokens in a channel, division, skew, ratio counted): {}. What other experiments assume ({}), measured in {} \
                  runs, is {:.1} percentage points from the 135 published values, root mean square ({:.1}, {:.1} and {:.1} for Tables 2, 3 and 4).",
                 fits.len(), fits.first().map_or(String::new(), |fit| named(&fit.assumption)), named(&NEAREST), effort.runs,
                 sure.all, sure.tables[0], sure.tables[1], sure.tables[2],
