@@ -469,22 +469,4 @@ mod tests {
             assert_eq!(problem(list, text), expected);
         }
     }
-
-    /// The real networks are not ours to keep here; where they are, is said by LIGHTNING_DATA.
-    #[test]
-    fn the_real_lightning_network_is_read() {
-        let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/lightning");
-        let folder = std::env::var_os("LIGHTNING_DATA").map_or(beside, PathBuf::from);
-        if !folder.is_dir() {
-            let known = std::env::var_os("BRAID_NO_LIGHTNING").is_some();
-            assert!(known, "no Lightning data in {}: set LIGHTNING_DATA, or BRAID_NO_LIGHTNING=1", folder.display());
-            eprintln!("NOT TESTED: there is no Lightning data in {}", folder.display());
-            return;
-        }
-        let topology = cloth(&folder).expect("the files are good");
-        assert_eq!((topology.nodes, topology.links.len()), (6_006, 30_457));
-        topology.network().expect("it is a network");
-        let cut = edge_list(&folder.join("lnd_dec4_2018_reducedsize.edgelist"), 0, Division::Even, &mut rng());
-        assert!(cut.expect("the file is good").nodes > 10);
-    }
 }

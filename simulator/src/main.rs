@@ -196,9 +196,10 @@ fn findings(what: &What, options: &Options) -> anyhow::Result<Vec<Finding>> {
         What::Figure { number } => (None, Some(format!("figure-{number}"))),
         What::All | What::Speed { .. } => (None, None),
         What::Compare { wish, transactions } => {
-            let finding = compare::run(&wish.source.to_string(), &wish.setting()?, *transactions, &effort, &bar)?;
+            let name = wish.source.to_string();
+            let finding = compare::run(&name, typed(), &wish.setting()?, *transactions, &effort, &bar)?;
             bar.0.finish_and_clear();
-            return Ok(vec![Finding { command: typed(), ..finding }]);
+            return Ok(vec![finding]);
         }
     };
     let chosen = |known: &&Experiment| {

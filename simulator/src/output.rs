@@ -1,5 +1,6 @@
 //! What an experiment finds: tables and curves that know their titles and units, whoever shows them.
 
+use crate::stats::Sample;
 use serde::{Serialize, Serializer};
 use std::{
     collections::BTreeMap,
@@ -96,6 +97,13 @@ pub struct Point {
     pub y: f64,
     /// Half the width of y's 95 % confidence interval; 0 if nothing in it is random.
     pub spread: f64,
+}
+
+impl Point {
+    /// What several runs gave at x.
+    pub fn of(x: f64, sample: &Sample) -> Self {
+        Self { x, y: sample.mean(), spread: sample.half_width95() }
+    }
 }
 
 /// Files by their names, not yet written.

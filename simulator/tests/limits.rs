@@ -1,6 +1,8 @@
 //! `flow` settles exactly what can be settled, on whole workloads: compared with a library's maximum flow, which settles by
 //! paths of its own and keeps books of its own.
 
+mod lightning;
+
 use braid::planning::{net_positions, planner::Strategy};
 use pathfinding::directed::edmonds_karp::{edmonds_karp, DenseCapacity};
 use protocol::Balance;
@@ -13,7 +15,7 @@ use simulator::{
     topology::{Division, Topology},
     workload::{Amounts, Kind, Transaction},
 };
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 const FLOW: Rule = Rule::Planned(Strategy::Flow);
 const KINDS: [Kind; 4] = [Kind::Payment, Kind::Game(4), Kind::Auction(5), Kind::Crowdfunding(9)];
@@ -92,14 +94,7 @@ fn flow_is_the_limit_of_every_transaction_on_every_workload() {
 
 #[test]
 fn flow_is_the_limit_on_cuts_of_the_lightning_network() {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/lightning");
-    let folder = std::env::var_os("LIGHTNING_DATA").map_or(beside, Into::into);
-    if !folder.is_dir() {
-        let known = std::env::var_os("BRAID_NO_LIGHTNING").is_some();
-        assert!(known, "no Lightning data in {}: set LIGHTNING_DATA, or BRAID_NO_LIGHTNING=1", folder.display());
-        eprintln!("NOT TESTED: there is no Lightning data in {}", folder.display());
-        return;
-    }
+    let Some(folder) = lightning::folder() else { return };
     let whole = Arc::new(import::cloth(&folder).expect("the files are good"));
     for kind in KINDS {
         let cut = Setting {

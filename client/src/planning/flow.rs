@@ -50,7 +50,7 @@ pub(super) fn settle(
         _ => None,
     };
     if single.is_none() {
-        match left_over(network, search, payers, payees) {
+        match tried(network, search, payers, payees) {
             0 => {}
             left => return Err(NoPlan::NoFlow(left)),
         }
@@ -65,10 +65,14 @@ pub(super) fn settle(
 
 /// How much of what is owed no paths at all can carry, on a network on which nothing has been tried: 0 if all can settle.
 pub(super) fn left_over(network: &mut Network, search: &mut Search, payers: &[Rest], payees: &[Rest]) -> Balance {
-    let short = shortfall(network, payers, payees);
-    if short > 0 {
-        return short;
+    match shortfall(network, payers, payees) {
+        0 => tried(network, search, payers, payees),
+        short => short,
     }
+}
+
+/// What [`carry`] leaves over, on a network that it leaves as it was.
+fn tried(network: &mut Network, search: &mut Search, payers: &[Rest], payees: &[Rest]) -> Balance {
     let left = carry(network, search, payers, payees);
     network.undo();
     left

@@ -1,12 +1,12 @@
 //! The multi-party transactions of games, auctions and crowdfunding, on different topologies with the same users and funds.
 
 use super::{
-    setting::{measure, Curve, Funds, Length, Setting, Shape},
-    success::{percent, NEAREST},
+    setting::{measure, Funds, Length, Setting, Shape},
+    success::{against, heads, percent, NEAREST},
     Effort, Progress,
 };
 use crate::{
-    output::{Axis, Cell, Figure, Finding, Point, Series, Table},
+    output::{Axis, Cell, Figure, Finding, Table},
     topology::{Division, Topology},
     workload::Kind,
 };
@@ -73,11 +73,11 @@ fn by_topology(effort: &Effort, lightning: Option<Topology>, progress: &dyn Prog
          has its channels, not its funds.",
         length.transactions
     );
-    let heads = ["Topology", "Transaction"].map(String::from).into_iter();
+    let columns = ["Topology", "Transaction"].map(String::from).into_iter().chain(heads(&rules));
     let success = Table {
         name: "applications".into(),
         title: format!("Success after {} transactions", length.transactions),
-        columns: heads.chain(rules.iter().map(|rule| format!("{} (%)", rule.name()))).collect(),
+        columns: columns.collect(),
         rows,
     };
     let title = "Games, auctions and crowdfunding on different topologies";
@@ -85,19 +85,12 @@ fn by_topology(effort: &Effort, lightning: Option<Topology>, progress: &dyn Prog
 }
 
 fn by_parties(effort: &Effort, progress: &dyn Progress) -> Result<Finding> {
-    let sizes: &[usize] = if effort.small { &[2, 8] } else { &[2, 3, 4, 6, 8, 12, 16] };
-    let settings: Vec<_> = sizes.iter().map(|players| setting(random(), Kind::Game(*players))).collect();
+    let sizes: &[u32] = if effort.small { &[2, 8] } else { &[2, 3, 4, 6, 8, 12, 16] };
+    let settings: Vec<_> = sizes.iter().map(|players| setting(random(), Kind::Game(*players as usize))).collect();
     progress.begin("games", u64::from(effort.runs) * settings.len() as u64);
     let (rules, length) = (effort.rules(), length(effort));
     let measured = measure(&settings, &rules, length, effort, progress)?;
-    let series = rules.iter().enumerate().map(|(rule, known)| {
-        let point = |(players, measured): (&usize, &Vec<Curve>)| {
-            let sample = measured[rule].last();
-            Point { x: *players as f64, y: sample.mean(), spread: sample.half_width95() }
-        };
-        let points = sizes.iter().zip(&measured).map(point).collect();
-        Series { label: known.name().into(), published: false, points }
-    });
+    let (series, rows) = against(sizes, &rules, &measured);
     let title = format!("Games by the number of players, {} rounds", length.transactions);
     let axis = |label: &str, logarithmic| Axis { label: label.into(), logarithmic };
     let figure = Figure {
@@ -105,19 +98,13 @@ fn by_parties(effort: &Effort, progress: &dyn Progress) -> Result<Finding> {
         title: title.clone(),
         x: axis("Players", true),
         y: axis("Successful rounds (%)", false),
-        series: series.collect(),
+        series,
     };
-    let rows = sizes.iter().zip(&measured).map(|(players, measured)| {
-        let shares = measured.iter().map(|curve| percent(&curve.last()));
-        std::iter::once(Cell::Count(*players as u64)).chain(shares).collect()
-    });
     let table = Table {
         name: "games-values".into(),
         title,
-        columns: std::iter::once("Players".to_string())
-            .chain(rules.iter().map(|rule| format!("{} (%)", rule.name())))
-            .collect(),
-        rows: rows.collect(),
+        columns: std::iter::once("Players".to_string()).chain(heads(&rules)).collect(),
+        rows,
     };
     let text = format!(
         "The same on the random topology, with games of ever more players. A round is one transaction: the more pay in it, the more can be \

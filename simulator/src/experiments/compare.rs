@@ -6,22 +6,20 @@ use super::{
     success::{points, ratio_axes},
     Effort, Progress,
 };
-use crate::{
-    output::{grouped, Cell, Figure, Finding, Series, Table},
-    topology::BadTopology,
-};
+use crate::output::{grouped, Cell, Figure, Finding, Series, Table};
 use anyhow::Result;
 
 /// How often ratios are taken on the way.
 const POINTS: usize = 20;
 
 /// Success of every strategy against transactions, and what stands in the way of those that fail. `name` is what the
-/// network is called.
+/// network is called, and `command` repeats this.
 ///
 /// # Errors
 /// If there is no such network or workload.
 pub fn run(
     name: &str,
+    command: String,
     setting: &Setting,
     transactions: usize,
     effort: &Effort,
@@ -32,9 +30,8 @@ pub fn run(
     progress.begin("strategies", effort.runs.into());
     let rules = effort.rules();
     let (topology, _) = setting.draw(effort.seed, 0, 0)?;
-    let measured = outcomes(std::slice::from_ref(setting), &rules, length, effort, progress)?;
-    let measured = measured.first().ok_or(BadTopology::TooFewNodes(0))?;
-    let series = rules.iter().zip(measured).map(|(rule, outcome)| Series {
+    let measured = outcomes(std::slice::from_ref(setting), &rules, length, effort, progress)?.concat();
+    let series = rules.iter().zip(&measured).map(|(rule, outcome)| Series {
         label: rule.name().into(),
         published: false,
         points: points(&outcome.curve.so_far, length.step),
@@ -44,7 +41,7 @@ pub fn run(
     let figure = Figure { name: "compare".into(), title: title.clone(), x, y, series: series.collect() };
     let rows = rules
         .iter()
-        .zip(measured)
+        .zip(&measured)
         .map(|(rule, outcome)| std::iter::once(Cell::Text(rule.name().into())).chain(share_cells(outcome)).collect());
     let table = Table {
         name: "compare-values".into(),
@@ -63,6 +60,5 @@ pub fn run(
         Cell::Count(transactions as u64),
         effort.runs,
     );
-    let command = format!("braid-sim compare {name}");
     Ok(Finding { name: "compare".into(), title, command, text: vec![text], figures: vec![figure], tables: vec![table] })
 }

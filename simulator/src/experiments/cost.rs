@@ -111,7 +111,8 @@ struct Prices {
     join_mpc: Line,
     leave_mpc: Line,
     transfer: Cost,
-    /// The furthest that the ref_time or fee of the lines for creating, updating and closing is from a measurement between its ends, as a share.
+    /// The furthest that the ref_time or fee of the lines for creating, updating and closing is from a measurement between
+    /// their ends, as a share.
     error: f64,
 }
 
@@ -331,7 +332,7 @@ impl Outcome {
     fn curve(&self, scheme: usize, of: impl Fn(&State) -> f64) -> Vec<Point> {
         let point = |(mark, made): (usize, &u64)| {
             let sample = self.sample(scheme, mark, &of);
-            Point { x: *made as f64, y: sample.mean(), spread: sample.half_width95() }
+            Point::of(*made as f64, &sample)
         };
         self.marks.iter().enumerate().map(point).collect()
     }
@@ -549,7 +550,7 @@ fn cost_by_size(prices: &Prices, sizes: &[u32], outcomes: &[Outcome]) -> Finding
         let point = |(n, outcome): (&u32, &Outcome)| {
             let each = |state: &State| state.cost.fee / f64::from(*n);
             let sample = outcome.sample(scheme, outcome.last(), each);
-            Point { x: f64::from(*n), y: sample.mean(), spread: sample.half_width95() }
+            Point::of(f64::from(*n), &sample)
         };
         sizes.iter().zip(outcomes).map(point).collect()
     };

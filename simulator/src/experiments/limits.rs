@@ -3,12 +3,12 @@
 
 use super::{
     setting::{measure, outcomes, Curve, Funds, Length, Outcome, Setting, Shape},
-    success::{percent, Assumption, BELOW, NEAREST},
+    success::{against, heads, percent, Assumption, BELOW, NEAREST},
     Effort, Progress,
 };
 use crate::{
     optimum::most_settled,
-    output::{Axis, Cell, Figure, Finding, Point, Series, Table},
+    output::{Axis, Cell, Figure, Finding, Table},
     replay::Count,
     stats::Sample,
     topology::Division,
@@ -65,8 +65,8 @@ fn causes(effort: &Effort, progress: &dyn Progress) -> Result<Finding> {
         format!(
             "After {} payments among {NODES} users, on average over the three limits of amounts: `paper` settles {:.1} % of the payments and \
              {:.1} % of the tokens, `flow` {:.1} % and {:.1} %, the pooled bound {:.1} % and {:.1} %. Of what `flow` is asked for, {:.1} % fail for \
-             want of money, {:.1} % for want of room at those whom everybody pays and {:.1} % for want of a flow. A strategy that settles more, and larger, payments early has less left for later ones, which \
-             is why the one that refuses nothing that can be settled need not be ahead in the end.",
+             want of money, {:.1} % for want of room at those whom everybody pays and {:.1} % for want of a flow. A strategy that settles \
+             more, and larger, payments early has less left for later ones, which is why the one that refuses nothing that can be settled need not be ahead in the end.",
             length.transactions, paper.0, paper.1, flow.0, flow.1, pooled.0, pooled.1,
             of_flow(|outcome| &outcome.no_money), of_flow(|outcome| &outcome.no_room), of_flow(|outcome| &outcome.no_flow),
         ),
@@ -113,14 +113,7 @@ fn density(effort: &Effort, progress: &dyn Progress) -> Result<Finding> {
     let curves = measure(&settings, &rules, length, effort, progress)?;
     // After all payments, by density and rule.
     let measured: Vec<Vec<_>> = curves.iter().map(|curves| curves.iter().map(Curve::last).collect()).collect();
-    let series = rules.iter().enumerate().map(|(rule, known)| {
-        let point = |(degree, samples): (&u32, &Vec<Sample>)| {
-            let sample = samples[rule];
-            Point { x: f64::from(*degree), y: sample.mean(), spread: sample.half_width95() }
-        };
-        let points = degrees.iter().zip(&measured).map(point).collect();
-        Series { label: known.name().into(), published: false, points }
-    });
+    let (series, rows) = against(degrees, &rules, &curves);
     let gap = |samples: &[Sample], below: usize, above: usize| samples[above].mean() - samples[below].mean();
     let reached = degrees.iter().zip(&measured).find(|(_, samples)| {
         gap(samples, FLOW, POOLED) <= samples[FLOW].half_width95() + samples[POOLED].half_width95()
@@ -147,22 +140,18 @@ fn density(effort: &Effort, progress: &dyn Progress) -> Result<Finding> {
             gap(dense, PAPER, FLOW),
         )
     });
-    let rows = degrees.iter().zip(&measured).map(|(degree, samples)| {
-        std::iter::once(Cell::Count((*degree).into())).chain(samples.iter().map(percent)).collect()
-    });
-    let heads = rules.iter().map(|rule| format!("{} (%)", rule.name()));
     let figure = Figure {
         name: "density".into(),
         title: "The same funds in more channels".into(),
         x: Axis { label: "Channels a user".into(), logarithmic: true },
         y: Axis { label: "Successful payments (%)".into(), logarithmic: false },
-        series: series.collect(),
+        series,
     };
     let table = Table {
         name: "density-values".into(),
         title: format!("Success after {} payments, by the number of channels", length.transactions),
-        columns: std::iter::once("Channels a user".to_string()).chain(heads).collect(),
-        rows: rows.collect(),
+        columns: std::iter::once("Channels a user".to_string()).chain(heads(&rules)).collect(),
+        rows,
     };
     let title = "How much of the gap is the topology's";
     Ok(finding("density", title, text.into_iter().collect(), vec![figure], vec![table]))
@@ -197,8 +186,7 @@ fn optimum(effort: &Effort, progress: &dyn Progress) -> Result<Finding> {
         }
         rows.push(row);
     }
-    let heads = ["Users".to_string(), "Channel (tokens)".to_string()].into_iter();
-    let names = rules.iter().map(|rule| format!("{} (%)", rule.name()));
+    let columns = ["Users", "Channel (tokens)"].map(String::from).into_iter().chain(heads(&rules));
     let text = format!(
         "{PAYMENTS} payments of amounts below 10 among few users, all as likely, with four channels each on average, divided evenly. The optimum knows all payments in \
          advance and may refuse one that would be in the way of others; as a linear program it may also settle parts of a payment, so it is an \
@@ -207,7 +195,7 @@ fn optimum(effort: &Effort, progress: &dyn Progress) -> Result<Finding> {
     let table = Table {
         name: "optimum".into(),
         title: "Success beside the offline optimum".into(),
-        columns: heads.chain(names).chain(["Offline optimum (%)".to_string()]).collect(),
+        columns: columns.chain(["Offline optimum (%)".to_string()]).collect(),
         rows,
     };
     Ok(finding("optimum", "The offline optimum of small networks", vec![text], vec![], vec![table]))

@@ -297,7 +297,7 @@ fn table(number: u32, curves: &[Vec<Curve>], rules: &[Rule]) -> Finding {
         row.extend(curves[setting].iter().map(|curve| percent(&curve.by(NEAREST.count)[point])));
         Some(row)
     });
-    let heads = ["Payments", "Users", "Published (%)"].map(String::from);
+    let columns = ["Payments", "Users", "Published (%)"].map(String::from).into_iter().chain(heads(rules));
     Finding {
         name: format!("table-{number}"),
         title: format!("Table {number}: success with amounts below {below}"),
@@ -311,7 +311,7 @@ fn table(number: u32, curves: &[Vec<Curve>], rules: &[Rule]) -> Finding {
         tables: vec![Table {
             name: format!("table-{number}"),
             title: format!("Success with amounts below {below}"),
-            columns: heads.into_iter().chain(rules.iter().map(|rule| format!("{} (%)", rule.name()))).collect(),
+            columns: columns.collect(),
             rows: rows.collect(),
         }],
     }
@@ -325,12 +325,26 @@ pub fn ratio_axes() -> (Axis, Axis) {
 
 /// The points of a curve, one for each `step` payments.
 pub fn points(samples: &[Sample], step: usize) -> Vec<Point> {
-    let point = |(index, sample): (usize, &Sample)| Point {
-        x: (index * step) as f64,
-        y: sample.mean(),
-        spread: sample.half_width95(),
-    };
+    let point = |(index, sample): (usize, &Sample)| Point::of((index * step) as f64, sample);
     samples.iter().enumerate().map(point).collect()
+}
+
+/// The heads of columns with a ratio for each rule.
+pub fn heads(rules: &[Rule]) -> impl Iterator<Item = String> + '_ {
+    rules.iter().map(|rule| format!("{} (%)", rule.name()))
+}
+
+/// How every rule fares at the end, against what the settings differ in: a curve for each rule, and a row for each setting.
+pub fn against(xs: &[u32], rules: &[Rule], curves: &[Vec<Curve>]) -> (Vec<Series>, Vec<Vec<Cell>>) {
+    let series = rules.iter().enumerate().map(|(rule, known)| {
+        let point = |(x, curves): (&u32, &Vec<Curve>)| Point::of(f64::from(*x), &curves[rule].last());
+        Series { label: known.name().into(), published: false, points: xs.iter().zip(curves).map(point).collect() }
+    });
+    let row = |(x, curves): (&u32, &Vec<Curve>)| {
+        let shares = curves.iter().map(|curve| percent(&curve.last()));
+        std::iter::once(Cell::Count((*x).into())).chain(shares).collect()
+    };
+    (series.collect(), xs.iter().zip(curves).map(row).collect())
 }
 
 /// The paper's own values.

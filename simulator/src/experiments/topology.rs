@@ -2,7 +2,7 @@
 
 use super::{
     setting::{measure, Funds, Length, Setting, Shape},
-    success::{percent, points, ratio_axes, NEAREST},
+    success::{heads, percent, points, ratio_axes, NEAREST},
     Effort, Progress,
 };
 use crate::{
@@ -77,7 +77,7 @@ fn figure(number: u32, nodes: u32, rules: &[Rule], effort: &Effort, progress: &d
             title: format!("Success after {} payments", LENGTH.transactions),
             columns: ["Topology".to_string(), "Channels".to_string()]
                 .into_iter()
-                .chain(rules.iter().map(|rule| format!("{} (%)", rule.name())))
+                .chain(heads(rules))
                 .collect(),
             rows: shapes.iter().enumerate().map(row).collect(),
         }],
