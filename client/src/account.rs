@@ -7,7 +7,7 @@ use braid::{
     contract::{Bundle, Contract},
     keys::{address, parse_address, Keys},
 };
-use protocol::{abi::LedgerBalance, Balance};
+use protocol::{abi::LedgerBalance, Asset, Balance};
 use serde::Serialize;
 
 /// What `braid account` is asked for.
@@ -37,7 +37,7 @@ pub fn run(options: &Options) -> Result<()> {
     let mut chain = NodeChain::connect(&options.on.node)?;
     let ledger = options.contract.as_ref().map(|text| -> Result<_> {
         let contract = Contract::open(&mut chain, parse_address(text)?, &Bundle::built_in()?)?;
-        Ok(contract.query(&mut chain, &LedgerBalance { account })?)
+        Ok(contract.query(&mut chain, &LedgerBalance { account, asset: Asset::Native })?)
     });
     let ledger_planck = ledger.transpose()?;
     let report = Report {

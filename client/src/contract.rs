@@ -2,15 +2,17 @@
 
 use crate::{
     chain::{Chain, ChainError, ContractCall, Instantiation, RawEvent, Receipt},
-    engine::step::{for_each_submission, Submission},
     keys::{address, bytes32, Keys, Native},
+    submission::{for_each_submission, Submission},
 };
 use codec::{Decode, DecodeAll, Encode};
 use protocol::{
     abi::{Answer, GetDomain, LangError, Message, New, MESSAGES},
-    event, AccountId, Balance, Crypto, Domain, Error,
+    AccountId, Balance, Crypto, Domain, Error,
 };
 use std::collections::BTreeMap;
+
+pub use protocol::event::Event;
 
 /// The built contract: Wasm and metadata.
 const BUNDLE: &str = include_str!("../../contracts/channels/channels.contract");
@@ -73,47 +75,6 @@ impl Bundle {
         named.collect()
     }
 }
-
-macro_rules! events {
-    ($($name:ident),* $(,)?) => {
-        /// An event of the contract.
-        #[derive(Clone, Debug, PartialEq, Eq)]
-        #[allow(missing_docs)] // Each variant holds the event of its name, documented there.
-        pub enum Event {
-            $($name(event::$name)),*
-        }
-
-        impl Event {
-            /// Reads the fields of the event that has this name.
-            fn decode(name: &str, data: &[u8]) -> Option<Self> {
-                match name {
-                    $(stringify!($name) => event::$name::decode_all(&mut &*data).ok().map(Self::$name),)*
-                    _ => None,
-                }
-            }
-        }
-    };
-}
-
-events!(
-    Deposited,
-    Withdrawn,
-    TpcCreated,
-    TpcUpdated,
-    TpcClosed,
-    TpcToppedUp,
-    TpcWithdrawn,
-    TpcDivided,
-    TpcDisputed,
-    TpcSettled,
-    MpcCreated,
-    MpcEntered,
-    MpcUpdated,
-    MpcLeft,
-    MpcClosed,
-    MpcDisputed,
-    MpcSettled,
-);
 
 /// Why a call of the contract did not happen.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -247,7 +208,7 @@ impl Contract {
         Ok(Called { answer, receipt, events })
     }
 
-    /// Calls the contract with what a party or a watcher has decided to bring.
+    /// Calls the contract with what a party or a watcher has decided to bring, and sends `value` planck along.
     ///
     /// # Errors
     /// As [`Contract::call`].
@@ -255,13 +216,14 @@ impl Contract {
         &self,
         chain: &mut impl Chain,
         keys: &Keys,
+        value: Balance,
         submission: &Submission,
     ) -> Result<Called<()>, CallError> {
         macro_rules! call {
             ($($variant:ident),*) => {
                 match submission {
                     $(Submission::$variant(message) => {
-                        let Called { receipt, events, .. } = self.call(chain, keys, 0, message)?;
+                        let Called { receipt, events, .. } = self.call(chain, keys, value, message)?;
                         Ok(Called { answer: (), receipt, events })
                     })*
                 }

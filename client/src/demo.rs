@@ -16,13 +16,12 @@ use braid::{
     keys::{address, Keys},
     local::Local,
     planning::Transfer,
-    watcher::MpcEvidence,
 };
 use devchain::Devchain;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use protocol::{
-    abi::{Deposit, DisputeMpc, Withdraw},
-    Balance, MpcId, TpcId,
+    abi::{Deposit, DisputeChannels, UpdateChannels, Withdraw},
+    Balance, MpcId, Resolution, SignedUpdate, TpcId,
 };
 use std::collections::BTreeMap;
 
@@ -39,8 +38,8 @@ const BUNDLE: &str = "contracts/channels/channels.contract";
 /// What `braid demo` is asked for.
 #[derive(clap::Args)]
 pub struct Options {
-    /// How many players. The first six are //Alice to //Ferdie.
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(2..=24))]
+    /// How many players. The first six are //Alice to //Ferdie. One update names the channels of 23 at most.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(2..=23))]
     players: u32,
     /// How many rounds of the game: each loser of a round pays its winner 1 token.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
@@ -49,7 +48,7 @@ pub struct Options {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// This player, counted from 1, vanishes after the last round: the others get their funds back without it.
-    #[arg(long, value_name = "N", conflicts_with = "cheat", value_parser = clap::value_parser!(u32).range(1..=24))]
+    #[arg(long, value_name = "N", conflicts_with = "cheat", value_parser = clap::value_parser!(u32).range(1..=23))]
     absent: Option<u32>,
     /// After the last round the last player publishes the state of the first round, while the others are offline: their
     /// watchers answer.
@@ -192,13 +191,15 @@ fn play<C: Chain>(options: &Options, mut chain: C, bundle: &Bundle, players: &[P
 
     game.steps.set_message("depositing");
     for user in 0..n {
-        game.world.call(user, in_channels + ASIDE, &Deposit {})?;
+        // Who opens a channel sends its own stake along; the other one's has to be there.
+        game.world.call(user, stake * user as Balance + ASIDE, &Deposit {})?;
         game.steps.inc(1);
     }
     game.steps.set_message("opening two-party channels");
     for (a, b) in &pairs {
-        let (valid_until, peer) = (game.later()?, players[*b].keys.account());
-        game.act(*a, Command::OpenTpc { peer, nonce: 0, own: stake, theirs: stake, window: game.window, valid_until })?;
+        let (valid_until, peer, window) = (game.later()?, players[*b].keys.account(), game.window);
+        let (own, theirs, value) = (stake, stake, stake);
+        game.act(*a, Command::OpenTpc { peer, nonce: 0, own, theirs, value, window, valid_until })?;
     }
     let n64 = n as u64;
     game.stage("TPC create", channels, channels, ("2", 2));
@@ -217,8 +218,7 @@ fn play<C: Chain>(options: &Options, mut chain: C, bundle: &Bundle, players: &[P
         // The round before the checkpoint names every channel, so that one call puts the whole group on chain.
         game.round(mpc, winner, if round == half { Scope::All } else { Scope::Touched })?;
         if round == 1 {
-            first_round =
-                game.world.party(n - 1)?.evidence().mpcs.remove(&mpc).and_then(|updates| updates.into_iter().next());
+            first_round = game.world.party(n - 1)?.evidence().updates.into_iter().next();
         }
         // A cheat has no use for a state that is older than what is on chain.
         if round == half && !options.cheat {
@@ -233,15 +233,24 @@ fn play<C: Chain>(options: &Options, mut chain: C, bundle: &Bundle, players: &[P
     }
 
     let absent = options.absent.map(|player| player as usize - 1);
+    let mut gone = absent;
     if let Some(absent) = absent {
-        game.vanish(mpc, absent)?;
+        game.vanish(absent)?;
     } else if options.cheat {
-        game.cheat(mpc, first_round.context("there was no round to cheat with")?)?;
-    } else {
+        game.cheat(first_round.context("there was no round to cheat with")?)?;
+        gone = Some(n - 1);
+    }
+    // Those whose channels are settled are in the group no more.
+    let closing = (0..n).find(|user| Some(*user) != gone);
+    if let Some(user) = closing.filter(|_| n > 2 || gone.is_none()) {
         game.steps.set_message("closing");
         let valid_until = game.later()?;
-        game.act(0, Command::CloseMpc { mpc, valid_until })?;
-        game.stage("MPC close", 1, 1, ("3n-1", 3 * n64 - 1));
+        game.act(user, Command::CloseMpc { mpc, valid_until })?;
+        let formula = match gone {
+            None => ("3n-1", 3 * n64 - 1),
+            Some(_) => ("3(n-1)-1", 3 * (n64 - 1) - 1),
+        };
+        game.stage("MPC close", 1, 1, formula);
     }
     let mut closed = 0;
     for user in (0..n).filter(|user| Some(*user) != absent) {
@@ -320,10 +329,7 @@ impl<C: Chain> Game<'_, C> {
                 members.insert(*tpc, (channel.owners, channel.latest));
             }
         }
-        self.act(
-            0,
-            Command::CreateMpc { channels: members.into_values().collect(), window: self.window, valid_until },
-        )?;
+        self.act(0, Command::CreateMpc { channels: members.into_values().collect(), valid_until })?;
         self.world.party(0)?.groups().next().context("the multi-party channel was not created")
     }
 
@@ -356,49 +362,39 @@ impl<C: Chain> Game<'_, C> {
         self.stages.push(Stage { stage, times, on_chain, messages, formula, messages_by_formula, signatures });
     }
 
-    /// A player answers nothing any more, and nobody watches for it. The others dissolve the group and take their
-    /// channels with that player out, each by its own owner.
-    fn vanish(&mut self, mpc: MpcId, absent: usize) -> Result<()> {
+    /// A player answers nothing any more, and nobody watches for it. Each of the others disputes its channel with that
+    /// player, and is paid after the deadline. The group of the others stands.
+    fn vanish(&mut self, absent: usize) -> Result<()> {
         self.world.set_absent(absent, true)?;
         self.world.set_watched(absent, false)?;
         let gone = self.players[absent].keys.account();
-        let present = usize::from(absent == 0);
-        let exits = self.channels(present, |channel| channel.owners.parties.contains(&gone))?;
-        self.steps.set_message("disputing the group of the absent player");
-        self.act(present, Command::DisputeMpc { mpc, exits })?;
-        self.wait()?;
-        self.dispute_stage("MPC dispute");
-        let mut disputed = 0;
+        self.steps.set_message("disputing the channels of the absent player");
         for user in (0..self.players.len()).filter(|user| *user != absent) {
-            for tpc in self.channels(user, |channel| channel.owners.parties.contains(&gone))? {
-                self.act(user, Command::DisputeTpc(tpc))?;
-                disputed += 1;
-            }
+            let channels = self.channels(user, |channel| channel.owners.parties.contains(&gone))?;
+            self.act(user, Command::Dispute { channels, then: Resolution::Settle })?;
         }
-        if disputed > 0 {
-            self.wait()?;
-            self.dispute_stage("TPC dispute");
-        }
+        self.wait()?;
+        self.dispute_stage();
         Ok(())
     }
 
-    /// The last player publishes an old state and disputes the group for all its channels, when all others are offline.
-    fn cheat(&mut self, mpc: MpcId, old: MpcEvidence) -> Result<()> {
+    /// The last player publishes an old state and disputes all its channels, when all others are offline.
+    fn cheat(&mut self, old: SignedUpdate) -> Result<()> {
         let cheat = self.players.len() - 1;
         self.steps.set_message("an old state is published");
         for user in 0..cheat {
             self.world.set_absent(user, true)?;
         }
         self.world.set_watched(cheat, false)?;
-        let exits = self.channels(cheat, |_| true)?;
-        let member = *exits.first().context("the cheat has a channel")?;
-        self.world.call(cheat, 0, &old.message(|_| false))?;
-        self.world.call(cheat, 0, &DisputeMpc { id: mpc, member, exits })?;
+        let channels = self.channels(cheat, |_| true)?;
+        let SignedUpdate { update, owners, signatures } = old;
+        self.world.call(cheat, 0, &UpdateChannels { update, owners, signatures })?;
+        self.world.call(cheat, 0, &DisputeChannels { channels, then: Resolution::Settle })?;
         self.wait()?;
         for user in 0..cheat {
             self.world.set_absent(user, false)?;
         }
-        self.dispute_stage("MPC dispute");
+        self.dispute_stage();
         Ok(())
     }
 
@@ -417,9 +413,9 @@ impl<C: Chain> Game<'_, C> {
         Ok(())
     }
 
-    fn dispute_stage(&mut self, stage: &'static str) {
+    fn dispute_stage(&mut self) {
         let on_chain = self.take_calls();
-        self.push_stage(stage, 1, on_chain, None);
+        self.push_stage("TPC dispute", 1, on_chain, None);
     }
 
     fn take_calls(&mut self) -> u64 {

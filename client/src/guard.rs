@@ -8,14 +8,14 @@ use anyhow::{bail, ensure, Result};
 use braid::{
     chain::{node::NodeChain, Chain},
     contract::{Bundle, Contract, Event},
-    engine::step::Submission,
     keys::{bytes32, parse_address, Keys},
+    submission::Submission,
     watch::{load_states, Report as Watched, Watch},
     watcher::Why,
 };
 use protocol::{
-    abi::{DisputeMpc, DisputeTpc, GetMpc, GetTpc, SettleMpc, SettleTpc},
-    MpcId, Timestamp, TpcId,
+    abi::{DisputeChannels, GetTpc, SettleChannels},
+    Resolution, Timestamp, TpcId,
 };
 use serde::Serialize;
 use std::{path::PathBuf, time::Duration};
@@ -41,16 +41,12 @@ impl At {
     }
 }
 
-/// What is disputed or settled.
+/// Which channels.
 #[derive(clap::Args)]
-#[group(required = true, multiple = false)]
 struct Of {
-    /// A two-party channel.
-    #[arg(long, value_name = "ID", value_parser = id)]
-    tpc: Option<[u8; 32]>,
-    /// A multi-party channel.
-    #[arg(long, value_name = "ID", value_parser = id)]
-    mpc: Option<[u8; 32]>,
+    /// A channel. Can be repeated.
+    #[arg(long, value_name = "ID", value_parser = id, required = true, num_args = 1..)]
+    tpc: Vec<TpcId>,
 }
 
 /// What `braid dispute` is asked for.
@@ -60,12 +56,10 @@ pub struct Dispute {
     at: At,
     #[command(flatten)]
     of: Of,
-    /// A channel of yours in the multi-party channel, which shows that you are a member.
-    #[arg(long, value_name = "ID", value_parser = id, required_unless_present = "tpc")]
-    member: Option<[u8; 32]>,
-    /// A channel of yours in the multi-party channel that is to be paid out after the same deadline. Can be repeated.
-    #[arg(long, value_name = "ID", value_parser = id)]
-    exit: Vec<[u8; 32]>,
+    /// Have the channels live on after their deadlines, instead of being settled: to free yourself of payments that somebody
+    /// holds back.
+    #[arg(long)]
+    renew: bool,
     /// Your signed states: what is newer than the chain's is brought first.
     #[arg(long, value_name = "FILE")]
     states: Option<PathBuf>,
@@ -84,7 +78,7 @@ pub struct Settle {
     /// Wait for the deadline instead of failing before it.
     #[arg(long)]
     wait: bool,
-    /// Who pays. Anyone may settle.
+    /// Who pays. Owners may settle after the deadline, anyone else one window later.
     #[arg(long, default_value = "//Alice")]
     suri: String,
 }
@@ -97,7 +91,7 @@ pub struct Options {
     /// The user's signed states, as its party writes them; read again at every look.
     #[arg(long, value_name = "FILE")]
     states: PathBuf,
-    /// Who pays the fees; it need not own a channel.
+    /// Who pays the fees; it need not own a channel, but settles one window later then.
     #[arg(long, default_value = "//Alice")]
     suri: String,
     /// Look once instead of until interrupted.
@@ -107,6 +101,7 @@ pub struct Options {
 
 #[derive(Serialize)]
 struct Started {
+    channels: usize,
     deadline_ms: Timestamp,
     brought: Vec<Line>,
     call: Call,
@@ -139,38 +134,37 @@ impl From<&Watched> for Line {
 pub fn dispute(options: &Dispute) -> Result<()> {
     let keys = Keys::from_suri(&options.suri)?;
     let (mut chain, contract) = options.at.open()?;
-    let dispute = match (options.of.tpc, options.of.mpc, options.member) {
-        (Some(tpc), ..) => Submission::DisputeTpc(DisputeTpc { id: TpcId(tpc) }),
-        (_, Some(mpc), Some(member)) => {
-            let exits = options.exit.iter().map(|exit| TpcId(*exit)).collect();
-            Submission::DisputeMpc(DisputeMpc { id: MpcId(mpc), member: TpcId(member), exits })
-        }
-        _ => bail!("name a --tpc, or an --mpc and a --member channel of yours in it"),
-    };
-    // Before the clock starts, so that nobody has to answer what its own owner knows better.
+    let channels = &options.of.tpc;
+    // Before the clocks start, so that nobody has to answer what its own owner knows better.
     let mut brought = vec![];
     if let Some(path) = &options.states {
         let evidence = load_states(path)?;
         let mut watch = Watch::start(contract.clone(), &mut chain, &evidence)?;
-        match &dispute {
-            Submission::DisputeTpc(DisputeTpc { id }) => watch.bring_tpc(*id),
-            Submission::DisputeMpc(DisputeMpc { id, .. }) => watch.bring_mpc(*id),
-            _ => {}
-        }
+        channels.iter().for_each(|tpc| watch.bring(*tpc));
         brought.extend(watch.look(&mut chain, &keys, &evidence)?.iter().map(Line::from));
     }
-    let called = contract.submit(&mut chain, &keys, &dispute)?;
-    let deadline_ms = called.events.iter().find_map(|event| match event {
-        Event::TpcDisputed(event) => Some(event.deadline),
-        Event::MpcDisputed(event) => Some(event.deadline),
-        _ => None,
-    });
-    let Some(deadline_ms) = deadline_ms else { bail!("the contract did not say until when") };
-    let report = Started { deadline_ms, brought, call: Call::new(dispute.message(), &called.receipt) };
+    let then = if options.renew { Resolution::Renew } else { Resolution::Settle };
+    let dispute = Submission::DisputeChannels(DisputeChannels { channels: channels.clone(), then });
+    let called = contract.submit(&mut chain, &keys, 0, &dispute)?;
+    let disputed: Vec<_> = called
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Disputed(event) => Some(&event.channels),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    let Some(deadline_ms) = disputed.iter().map(|channel| channel.deadline).max() else {
+        bail!("the contract did not say until when")
+    };
+    let call = Call::new(dispute.message(), &called.receipt);
+    let report = Started { channels: disputed.len(), deadline_ms, brought, call };
     let newer = report.brought.iter().filter(|line| line.refusal.is_none()).count();
     let rows = [
+        ("Channels disputed", format!("{} of {}", report.channels, channels.len())),
         ("Answers are taken until (ms)", report.deadline_ms.to_string()),
-        ("Newer states brought first", newer.to_string()),
+        ("Newer states brought first by", format!("{newer} calls")),
         ("Fee (UNIT)", units(report.call.fee_planck as i128)),
     ];
     Ok(options.at.on.print(&report, &rows)?)
@@ -180,31 +174,36 @@ pub fn dispute(options: &Dispute) -> Result<()> {
 pub fn settle(options: &Settle) -> Result<()> {
     let keys = Keys::from_suri(&options.suri)?;
     let (mut chain, contract) = options.at.open()?;
-    let (submission, deadline) = match (options.of.tpc.map(TpcId), options.of.mpc.map(MpcId)) {
-        (Some(id), _) => {
-            let deadline = contract.query(&mut chain, &GetTpc { id })?.and_then(|tpc| tpc.deadline);
-            (Submission::SettleTpc(SettleTpc { id }), deadline)
-        }
-        (_, Some(id)) => {
-            let deadline = contract.query(&mut chain, &GetMpc { id })?.and_then(|mpc| mpc.deadline);
-            (Submission::SettleMpc(SettleMpc { id }), deadline)
-        }
-        _ => bail!("name a --tpc or an --mpc"),
-    };
+    let channels = &options.of.tpc;
+    let mut last = None;
+    for id in channels {
+        let Some(tpc) = contract.query(&mut chain, &GetTpc { id: *id })? else { continue };
+        let owns = tpc.owners.parties.contains(&keys.account());
+        let wait = if owns { 0 } else { tpc.owners.window };
+        last = last.max(tpc.dispute.map(|dispute| dispute.deadline.saturating_add(wait)));
+    }
     // The trial sees the last block's clock, and a node that seals on demand may not have had one for long.
-    if let Some(deadline) = deadline.filter(|deadline| options.wait || *deadline < chain.now()) {
+    if let Some(deadline) = last.filter(|deadline| options.wait || *deadline < chain.now()) {
         chain.wait_until(&keys, deadline)?;
     }
-    let called = contract.submit(&mut chain, &keys, &submission)?;
-    let call = Call::new(submission.message(), &called.receipt);
-    let paid = called.events.iter().find_map(|event| match event {
-        Event::TpcSettled(event) => Some(event.balances),
-        _ => None,
-    });
-    let mut rows = vec![("Settled by", submission.message().to_owned())];
-    if let Some([first, second]) = paid {
-        rows.push(("Paid to the lower owner (UNIT)", units(first as i128)));
-        rows.push(("Paid to the higher owner (UNIT)", units(second as i128)));
+    let settle = Submission::SettleChannels(SettleChannels { channels: channels.clone() });
+    let called = contract.submit(&mut chain, &keys, 0, &settle)?;
+    let call = Call::new(settle.message(), &called.receipt);
+    let settled: Vec<_> = called
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Settled(event) => Some(&event.channels),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    let mut rows = vec![("Channels settled", format!("{} of {}", settled.len(), channels.len()))];
+    for channel in settled {
+        let [first, second] = channel.balances;
+        rows.push(("Channel", channel.tpc.to_string()));
+        rows.push(("Paid to its lower owner (UNIT)", units(first as i128)));
+        rows.push(("Paid to its higher owner (UNIT)", units(second as i128)));
     }
     rows.push(("Fee (UNIT)", units(call.fee_planck as i128)));
     Ok(options.at.on.print(&call, &rows)?)
@@ -215,11 +214,11 @@ pub fn watch(options: &Options) -> Result<()> {
     let keys = Keys::from_suri(&options.suri)?;
     let (mut chain, contract) = options.at.open()?;
     let mut evidence = load_states(&options.states)?;
-    ensure!(!evidence.tpcs.is_empty(), "{} has no channels to watch", options.states.display());
+    ensure!(!evidence.channels.is_empty(), "{} has no channels to watch", options.states.display());
     let mut watch = Watch::start(contract, &mut chain, &evidence)?;
     loop {
         // A deadline that the wall clock has passed needs a block that says so.
-        if let Some(deadline) = watch.next_deadline().filter(|deadline| *deadline < chain.now()) {
+        if let Some(deadline) = watch.next_deadline(&evidence, &keys).filter(|deadline| *deadline < chain.now()) {
             chain.wait_until(&keys, deadline)?;
         }
         for report in watch.look(&mut chain, &keys, &evidence)? {
@@ -240,6 +239,8 @@ pub fn watch(options: &Options) -> Result<()> {
 }
 
 /// Reads 32 bytes in hexadecimal.
-fn id(text: &str) -> Result<[u8; 32], String> {
-    bytes32(text.trim_start_matches("0x")).ok_or_else(|| "it is no id: give 32 bytes in hexadecimal (0x…)".to_owned())
+fn id(text: &str) -> Result<TpcId, String> {
+    bytes32(text.trim_start_matches("0x"))
+        .map(TpcId)
+        .ok_or_else(|| "it is no id: give 32 bytes in hexadecimal (0x…)".to_owned())
 }

@@ -5,6 +5,7 @@
 //! - [`contract`], typed calls of Braid's contract
 //! - [`planning`], which channels carry a payment
 //! - [`engine`], what parties and their coordinator say to each other; no I/O
+//! - [`submission`], calls of the contract that parties and watchers decide to make
 //! - [`watch`], a watcher at work on a chain
 //! - [`watcher`], what answers disputes while a user sleeps
 //! - [`local`], parties, coordinator and chain in one process
@@ -21,5 +22,6 @@ pub mod local;
 pub mod planning;
 mod registry;
 pub mod scon;
+pub mod submission;
 pub mod watch;
 pub mod watcher;

@@ -7,9 +7,10 @@ use crate::{
         coordinator::{self, Coordinator},
         message::{BadFrame, Message},
         party::{self, Command, Party},
-        step::{Effect, MemoryStore, Notice, Peer, Submission},
+        step::{Effect, MemoryStore, Notice, Peer},
     },
     keys::Keys,
+    submission::Submission,
     watcher::Watcher,
 };
 use codec::Decode;
@@ -17,7 +18,7 @@ use protocol::{
     abi::{self, GetDomain},
     AccountId, Balance, Error, Timestamp,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// What stops a local world.
 #[derive(Debug, thiserror::Error)]
@@ -63,8 +64,8 @@ pub struct Delays {
 enum Pending {
     /// A message arrives.
     Frame(Peer, Peer, Vec<u8>),
-    /// A user's call is in a block.
-    Call(usize, Submission, Caller),
+    /// A user's call is in a block, with the value sent along.
+    Call(usize, Box<Submission>, Balance, Caller),
 }
 
 /// Who brings a call to the chain for a user.
@@ -93,6 +94,10 @@ pub struct Local<C> {
     now: Timestamp,
     /// Every on-chain call since the last [`Local::take_calls`].
     calls: Vec<CallRecord>,
+    /// What the contract did and nobody was told yet, with the block's time: everybody hears everything in its order.
+    events: VecDeque<(Timestamp, Event)>,
+    /// Whether they are being told.
+    telling: bool,
     users: Vec<User>,
     indices: BTreeMap<AccountId, usize>,
     coordinator: Coordinator,
@@ -129,6 +134,8 @@ impl<C: Chain> Local<C> {
             chain,
             contract,
             calls: vec![],
+            events: VecDeque::new(),
+            telling: false,
             users: users.into_iter().map(user).collect(),
             indices,
             coordinator: Coordinator::new(domain),
@@ -277,7 +284,7 @@ impl<C: Chain> Local<C> {
         self.elapsed = time;
         let (from, to, frame) = match pending {
             Pending::Frame(from, to, frame) => (from, to, frame),
-            Pending::Call(user, submission, caller) => return self.execute(user, &submission, caller),
+            Pending::Call(user, submission, value, caller) => return self.execute(user, &submission, value, caller),
         };
         let message = Message::from_frame(&frame)?;
         match (from, to) {
@@ -374,30 +381,44 @@ impl<C: Chain> Local<C> {
                     let arrival = self.elapsed.saturating_add(self.delays.message);
                     self.send(arrival, Pending::Frame(from, to, message.frame()));
                 }
-                (Effect::Submit(submission), Some(user)) => self.submit(user, submission, Caller::Party)?,
-                (Effect::Submit(_), None) => {}
+                (Effect::Submit { submission, value }, Some(user)) => {
+                    self.submit(user, submission, value, Caller::Party)?;
+                }
+                (Effect::Submit { .. }, None) => {}
                 (Effect::Tell(notice), _) => self.notices.push((from, notice)),
             }
         }
         Ok(())
     }
 
-    fn submit(&mut self, user: usize, submission: Submission, caller: Caller) -> Result<(), LocalError> {
+    fn submit(
+        &mut self,
+        user: usize,
+        submission: Submission,
+        value: Balance,
+        caller: Caller,
+    ) -> Result<(), LocalError> {
         if self.delays.block == 0 {
-            return self.execute(user, &submission, caller);
+            return self.execute(user, &submission, value, caller);
         }
-        self.send(self.next_block(), Pending::Call(user, submission, caller));
+        self.send(self.next_block(), Pending::Call(user, Box::new(submission), value, caller));
         Ok(())
     }
 
-    /// A watcher that is refused was late: somebody else has done the same.
-    fn execute(&mut self, user: usize, submission: &Submission, caller: Caller) -> Result<(), LocalError> {
+    /// A watcher that is refused was late: somebody else has done the same. So was a party that brings what is there.
+    fn execute(
+        &mut self,
+        user: usize,
+        submission: &Submission,
+        value: Balance,
+        caller: Caller,
+    ) -> Result<(), LocalError> {
         let keys = self.users.get(user).ok_or(LocalError::UnknownUser(user))?.keys.clone();
-        let called = self.contract.submit(&mut self.chain, &keys, submission).map_err(LocalError::from);
-        let called = called.and_then(|called| self.called(user, submission.message(), called.receipt, called.events));
-        match called {
-            Err(LocalError::Call(CallError::Contract(_))) if caller == Caller::Watcher => Ok(()),
-            called => called,
+        match self.contract.submit(&mut self.chain, &keys, value, submission) {
+            Ok(called) => self.called(user, submission.message(), called.receipt, called.events),
+            Err(CallError::Contract(_)) if caller == Caller::Watcher => Ok(()),
+            Err(CallError::Contract(Error::NothingNewer)) => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -408,23 +429,42 @@ impl<C: Chain> Local<C> {
         receipt: Receipt,
         events: Vec<Event>,
     ) -> Result<(), LocalError> {
-        self.now = self.chain.time()?;
+        let time = self.chain.time()?;
         self.calls.push(CallRecord { user, message, receipt });
-        events.into_iter().try_for_each(|event| self.broadcast(event))
+        self.events.extend(events.into_iter().map(|event| (time, event)));
+        // What somebody does when it hears of an event comes after that event for everybody.
+        if self.telling {
+            return Ok(());
+        }
+        self.telling = true;
+        let told = self.tell_events();
+        self.telling = false;
+        self.now = self.chain.time()?;
+        told
+    }
+
+    fn tell_events(&mut self) -> Result<(), LocalError> {
+        while let Some((time, event)) = self.events.pop_front() {
+            self.now = time;
+            self.broadcast(event)?;
+        }
+        Ok(())
     }
 
     /// Lets the users' watchers act.
     fn watch(&mut self, event: Option<&Event>) -> Result<(), LocalError> {
         for index in 0..self.users.len() {
             let now = self.now;
-            let Some(user) = self.users.get_mut(index).filter(|user| user.watched) else { continue };
-            let evidence = user.party.evidence();
+            let Some(user) = self.users.get_mut(index) else { continue };
             if let Some(event) = event {
-                user.watcher.follow(&evidence, event);
+                user.watcher.follow(event);
             }
-            let tasks = user.watcher.tasks(&evidence, now);
-            for task in tasks {
-                self.submit(index, task.submission, Caller::Watcher)?;
+            if !user.watched {
+                continue;
+            }
+            let evidence = user.party.evidence();
+            for task in user.watcher.tasks(&evidence, user.keys.account(), now) {
+                self.submit(index, task.submission, 0, Caller::Watcher)?;
             }
         }
         Ok(())

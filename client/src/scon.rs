@@ -68,7 +68,15 @@ fn text(value: &Value<u32>, registry: &PortableRegistry) -> String {
             );
             composite(fields, is_list, registry)
         }
-        ValueDef::Variant(variant) => format!("{}{}", variant.name, composite(&variant.values, false, registry)),
+        ValueDef::Variant(variant) => match &variant.values {
+            fields if fields.is_empty() => variant.name.clone(),
+            // cargo-contract looks through no variant, also if it wraps a single value.
+            Composite::Unnamed(fields) => {
+                let fields: Vec<_> = fields.iter().map(|value| text(value, registry)).collect();
+                format!("{}({})", variant.name, fields.join(", "))
+            }
+            fields => format!("{} {}", variant.name, composite(fields, false, registry)),
+        },
         ValueDef::Primitive(Primitive::U128(number)) => number.to_string(),
         ValueDef::Primitive(Primitive::I128(number)) => number.to_string(),
         ValueDef::Primitive(Primitive::Bool(is)) => is.to_string(),
@@ -109,8 +117,8 @@ mod tests {
     use super::*;
     use crate::{contract::Bundle, keys::Native};
     use protocol::{
-        abi::{CreateTpc, Deposit, Message, New},
-        AccountId, Signature, TpcCreation,
+        abi::{CreateTpc, Deposit, Message, New, UpdateChannels},
+        AccountId, Asset, Origin, Owners, Signature, TpcCreation, TpcId, Update,
     };
 
     #[test]
@@ -123,6 +131,7 @@ mod tests {
         let creation = TpcCreation {
             parties: [AccountId::from([1; 32]), AccountId::from([2; 32])],
             nonce: 3,
+            asset: Asset::Native,
             balances: [u128::MAX, 5],
             window: 10_000,
             valid_until: 6,
@@ -135,9 +144,31 @@ mod tests {
         assert_eq!(
             written.arguments,
             [
-                format!("{{ parties: {parties}, nonce: 3, balances: {balances}, window: 10000, valid_until: 6 }}"),
+                format!("{{ parties: {parties}, nonce: 3, asset: Native, balances: {balances}, window: 10000, valid_until: 6 }}"),
                 format!("[0x{}, 0x{}]", "08".repeat(64), "09".repeat(64)),
             ]
+        );
+    }
+
+    #[test]
+    fn variants_are_written_with_what_they_hold() {
+        let metadata = Bundle::built_in().unwrap().metadata;
+        let parties = [AccountId::from([1; 32]), AccountId::from([2; 32])];
+        let created =
+            Owners { parties, window: 10_000, asset: Asset::Psp22([3; 32].into()), origin: Origin::Creation(4) };
+        let part = created.part(TpcId([5; 32]), 6, 7);
+        let update =
+            UpdateChannels { update: Update { entries: vec![] }, owners: vec![created, part], signatures: vec![] };
+        let written = call_text(&metadata, &update.call_data(&Native)).unwrap();
+        let word = |byte: &str| format!("0x{}", byte.repeat(32));
+        let [one, two, token, first] = ["01", "02", "03", "05"].map(word);
+        let alike = format!("parties: [{one}, {two}], window: 10000, asset: Psp22({token})");
+        assert_eq!(
+            written.arguments[1],
+            format!(
+                "[{{ {alike}, origin: Creation(4) }}, \
+                 {{ {alike}, origin: Split {{ first: {first}, epoch: 6, index: 7 }} }}]"
+            )
         );
     }
 

@@ -3,15 +3,11 @@
 use crate::{
     chain::{Chain, Receipt},
     contract::{CallError, Contract},
-    engine::step::Submission,
     keys::Keys,
     watcher::{Evidence, Watcher, Why},
 };
-use protocol::{
-    abi::{GetMpc, GetTpc},
-    Error, MpcId, Timestamp, TpcId,
-};
-use std::{collections::VecDeque, io::Write, path::Path};
+use protocol::{abi::GetTpc, Error, Timestamp, TpcId};
+use std::{io::Write, path::Path};
 
 /// Signed states that cannot be kept or read.
 #[derive(Debug, thiserror::Error)]
@@ -70,32 +66,22 @@ impl Watch {
         // What happens while the contract is asked is seen twice, which does no harm.
         let next_block = chain.block()?.saturating_add(1);
         let mut watcher = Watcher::default();
-        for (id, known) in &evidence.tpcs {
-            if let Some(tpc) = contract.query(chain, &GetTpc { id: *id })? {
-                watcher.found_tpc(*id, known, &tpc);
-            }
-        }
-        for id in evidence.mpcs.keys() {
-            if let Some(deadline) = contract.query(chain, &GetMpc { id: *id })?.and_then(|mpc| mpc.deadline) {
-                watcher.found_mpc(*id, deadline);
+        for id in evidence.named() {
+            if let Some(tpc) = contract.query(chain, &GetTpc { id })? {
+                watcher.found(id, &tpc);
             }
         }
         Ok(Self { contract, watcher, next_block })
     }
 
-    /// Has a channel's newest states brought at the next look, whether or not it is disputed.
-    pub fn bring_tpc(&mut self, id: TpcId) {
-        self.watcher.bring_tpc(id);
+    /// Has a channel's newest state brought at the next look, whether or not it is disputed.
+    pub fn bring(&mut self, id: TpcId) {
+        self.watcher.bring(id);
     }
 
-    /// Has a group's newest states brought at the next look, whether or not it is disputed.
-    pub fn bring_mpc(&mut self, id: MpcId) {
-        self.watcher.bring_mpc(id);
-    }
-
-    /// The earliest deadline that is being waited for.
-    pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.watcher.next_deadline()
+    /// The earliest time that is being waited for, if `keys` make the calls.
+    pub fn next_deadline(&self, evidence: &Evidence, keys: &Keys) -> Option<Timestamp> {
+        self.watcher.next_deadline(evidence, &keys.account())
     }
 
     /// Follows the chain to its last final block and does what is to be done. `keys` pay the fees; they need own nothing
@@ -109,23 +95,16 @@ impl Watch {
         while self.next_block <= head {
             for raw in chain.events(self.next_block)? {
                 if let Some(event) = self.contract.event(&raw) {
-                    self.watcher.follow(evidence, &event);
+                    self.watcher.follow(&event);
                 }
             }
             self.next_block = self.next_block.saturating_add(1);
         }
         // Only now: between a dispute and the last block it may have been answered, closed or settled.
         let mut watcher = self.watcher.clone();
-        let mut tasks = VecDeque::from(watcher.tasks(evidence, chain.time()?));
-        while let Some(task) = tasks.pop_front() {
-            let outcome = match self.contract.submit(chain, keys, &task.submission) {
+        for task in watcher.tasks(evidence, keys.account(), chain.time()?) {
+            let outcome = match self.contract.submit(chain, keys, 0, &task.submission) {
                 Ok(called) => Ok(called.receipt),
-                Err(CallError::Contract(Error::UnknownTpc(tpc)))
-                    if matches!(task.submission, Submission::UpdateMpc(_)) && watcher.learn_gone(tpc) =>
-                {
-                    tasks.extend(watcher.tasks(evidence, chain.time()?));
-                    continue;
-                }
                 Err(CallError::Contract(refusal)) => Err(refusal),
                 Err(error) => return Err(error),
             };

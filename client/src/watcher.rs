@@ -1,45 +1,25 @@
 //! Watches the contract on a user's behalf: answers disputes with the newest signed states, and settles what is due.
 //!
-//! It needs no key that can move funds: anyone may bring what is fully signed, and anyone may settle after a deadline.
-//! Here is what it decides, without I/O; [`crate::watch`] runs it on a chain.
+//! It needs no key that can move funds: anyone may bring what is fully signed. Whoever owns no channel may settle as well,
+//! one window later than the owners. Here is what it decides, without I/O; [`crate::watch`] runs it on a chain.
 
-use crate::{contract::Event, engine::step::Submission, keys::Native};
+use crate::{keys::Native, submission::Submission};
 use codec::{Decode, DecodeAll, Encode};
 use protocol::{
-    abi::{SettleMpc, SettleTpc, SplitTpc, UpdateMpc, UpdateTpc},
-    event, Crypto, MpcId, MpcUpdate, Owners, PartySignature, Timestamp, Tpc, TpcId,
+    abi::SettleChannels,
+    event::{ChannelDisputed, Event},
+    state::MAX_CHANNELS,
+    AccountId, Crypto, Dispute, Entry, Epoch, Owners, Resolution, SignedUpdate, Timestamp, Tpc, TpcId, Version,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What proves the newest states of a user's channels. It holds no key.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Evidence {
-    /// The two-party channels, parts among them.
-    pub tpcs: BTreeMap<TpcId, TpcEvidence>,
-    /// The updates that the newest states of each multi-party channel come from.
-    pub mpcs: BTreeMap<MpcId, Vec<MpcEvidence>>,
-}
-
-/// What proves a channel's newest state.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct TpcEvidence {
-    /// The newest state that was signed outside of a group, unless the chain has it.
-    pub latest: Option<UpdateTpc>,
-    /// The newest division, if the channel was ever divided.
-    pub split: Option<SplitTpc>,
-    /// The channel that this one is a part of; itself if it was never divided.
-    pub whole: TpcId,
-}
-
-/// A complete update of a multi-party channel.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct MpcEvidence {
-    /// The update.
-    pub update: MpcUpdate,
-    /// Everybody's signatures.
-    pub signatures: Vec<PartySignature>,
-    /// Who owns the channels that it touches, for those that the contract no longer stores.
-    pub owners: Vec<Owners>,
+    /// The user's channels.
+    pub channels: BTreeMap<TpcId, Owners>,
+    /// The complete updates that their newest states rest on, as far as the contract does not hold them.
+    pub updates: Vec<SignedUpdate>,
 }
 
 /// Bytes that are no evidence.
@@ -48,7 +28,7 @@ pub struct MpcEvidence {
 pub struct BadEvidence;
 
 /// The first bytes of stored evidence.
-const EVIDENCE_TAG: [u8; 8] = *b"braid-e1";
+const EVIDENCE_TAG: [u8; 8] = *b"braid-e2";
 
 impl Evidence {
     /// The bytes to store.
@@ -66,6 +46,21 @@ impl Evidence {
             _ => Err(BadEvidence),
         }
     }
+
+    /// The channels to look at (rule S6): the user's, and every other one that an update names.
+    pub fn named(&self) -> BTreeSet<TpcId> {
+        let entries = self.updates.iter().flat_map(|signed| &signed.update.entries);
+        self.channels.keys().copied().chain(entries.map(|entry| entry.tpc)).collect()
+    }
+
+    /// The update that is the newest on a channel, and its entry there.
+    fn newest(&self, tpc: &TpcId) -> Option<(&SignedUpdate, &Entry)> {
+        let on_channel = self
+            .updates
+            .iter()
+            .filter_map(|signed| Some((signed, signed.update.entries.iter().find(|entry| entry.tpc == *tpc)?)));
+        on_channel.max_by_key(|(_, entry)| entry.order())
+    }
 }
 
 /// What a watcher wants on chain, and why.
@@ -80,136 +75,127 @@ pub struct Task {
 /// Why a watcher acts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
-    /// A newer state answers a dispute, or a division that is not the newest.
+    /// A newer state answers a dispute, or was asked for.
     Answer,
     /// A deadline has passed.
     Settle,
 }
 
+/// A channel that is disputed.
+#[derive(Clone, Copy, Debug)]
+struct Disputed {
+    deadline: Timestamp,
+    then: Resolution,
+    /// What the contract holds of it.
+    order: (Epoch, Version),
+}
+
 /// Which disputes are running, and what was done about them.
 #[derive(Clone, Debug, Default)]
 pub struct Watcher {
-    tpcs: BTreeMap<TpcId, Timestamp>,
-    mpcs: BTreeMap<MpcId, Timestamp>,
-    /// Channels, not disputed or not only that, whose newest states are to be brought.
-    bring_tpcs: BTreeSet<TpcId>,
-    /// Groups likewise.
-    bring_mpcs: BTreeSet<MpcId>,
-    /// Channels that the contract no longer stores.
-    gone: BTreeSet<TpcId>,
+    disputed: BTreeMap<TpcId, Disputed>,
+    /// Channels whose newest states are to be brought, disputed or not.
+    bring: BTreeSet<TpcId>,
     /// What was brought already, by hash.
     brought: BTreeSet<[u8; 32]>,
 }
 
 impl Watcher {
-    /// Has a channel's newest states brought with the next tasks.
-    pub fn bring_tpc(&mut self, id: TpcId) {
-        self.bring_tpcs.insert(id);
-    }
-
-    /// Has a group's newest states brought with the next tasks.
-    pub fn bring_mpc(&mut self, id: MpcId) {
-        self.bring_mpcs.insert(id);
+    /// Has a channel's newest state brought with the next tasks.
+    pub fn bring(&mut self, id: TpcId) {
+        self.bring.insert(id);
     }
 
     /// Takes over a channel as the contract holds it.
-    pub fn found_tpc(&mut self, id: TpcId, known: &TpcEvidence, tpc: &Tpc) {
-        self.tpcs.extend(tpc.deadline.map(|deadline| (id, deadline)));
-        let is_older = |split: &SplitTpc| tpc.split.is_some_and(|on_chain| on_chain.epoch < split.split.epoch);
-        if known.split.as_ref().is_some_and(is_older) {
-            self.bring_tpc(id);
+    pub fn found(&mut self, id: TpcId, tpc: &Tpc) {
+        if let Some(Dispute { deadline, then, .. }) = tpc.dispute {
+            self.disputed.insert(id, Disputed { deadline, then, order: tpc.order() });
         }
     }
 
-    /// Takes over a disputed group.
-    pub fn found_mpc(&mut self, id: MpcId, deadline: Timestamp) {
-        self.mpcs.insert(id, deadline);
-    }
-
     /// Follows what the contract did.
-    pub fn follow(&mut self, evidence: &Evidence, event: &Event) {
+    pub fn follow(&mut self, event: &Event) {
         match event {
-            Event::TpcDisputed(event) if evidence.tpcs.contains_key(&event.tpc) => {
-                self.tpcs.insert(event.tpc, event.deadline);
-            }
-            Event::TpcDivided(event) => {
-                let split = evidence.tpcs.get(&event.tpc).and_then(|tpc| tpc.split.as_ref());
-                if split.is_some_and(|newest| newest.split.epoch > event.epoch) {
-                    self.bring_tpc(event.tpc);
+            Event::Disputed(event) => {
+                for ChannelDisputed { tpc, epoch, version, deadline, then } in &event.channels {
+                    let disputed = Disputed { deadline: *deadline, then: *then, order: (*epoch, *version) };
+                    self.disputed.insert(*tpc, disputed);
                 }
             }
-            Event::TpcClosed(event::TpcClosed { tpc, .. }) | Event::TpcSettled(event::TpcSettled { tpc, .. }) => {
-                self.tpcs.remove(tpc);
-                self.learn_gone(*tpc);
+            Event::Updated(event) => {
+                for entry in &event.entries {
+                    self.disputed.entry(entry.tpc).and_modify(|disputed| disputed.order = entry.order());
+                }
             }
-            Event::MpcLeft(event) => event.tpcs.iter().for_each(|tpc| {
-                self.tpcs.remove(tpc);
-            }),
-            Event::MpcDisputed(event) if evidence.mpcs.contains_key(&event.mpc) => {
-                self.mpcs.insert(event.mpc, event.deadline);
+            Event::TpcClosed(event) => {
+                self.disputed.remove(&event.tpc);
             }
-            Event::MpcClosed(event::MpcClosed { mpc }) | Event::MpcSettled(event::MpcSettled { mpc }) => {
-                self.mpcs.remove(mpc);
+            Event::Settled(event) => {
+                for channel in &event.channels {
+                    self.disputed.remove(&channel.tpc);
+                }
             }
             _ => {}
         }
     }
 
-    /// What is to be done at block time `now`, given what proves the newest states, in order. None of it comes twice.
-    pub fn tasks(&mut self, evidence: &Evidence, now: Timestamp) -> Vec<Task> {
-        let mut answers = vec![];
-        let disputed = self.tpcs.iter().filter(|(_, deadline)| now <= **deadline).map(|(tpc, _)| tpc);
-        for tpc in disputed.chain(&self.bring_tpcs) {
-            answers.extend(answers_for_tpc(evidence, tpc));
-        }
-        let disputed = self.mpcs.iter().filter(|(_, deadline)| now <= **deadline).map(|(mpc, _)| mpc);
-        for mpc in disputed.chain(&self.bring_mpcs) {
-            let updates = evidence.mpcs.get(mpc).into_iter().flatten();
-            answers.extend(updates.map(|update| Submission::UpdateMpc(update.message(|tpc| self.gone.contains(tpc)))));
-        }
-        self.bring_tpcs.clear();
-        self.bring_mpcs.clear();
-        answers.retain(|answer| self.brought.insert(Native.blake2_256(&answer.call_data())));
-        let mut tasks: Vec<_> = answers.into_iter().map(|submission| Task { submission, why: Why::Answer }).collect();
-        let settle = |submission| Task { submission, why: Why::Settle };
-        self.tpcs.retain(|id, deadline| {
-            let running = now <= *deadline;
-            tasks.extend((!running).then(|| settle(Submission::SettleTpc(SettleTpc { id: *id }))));
-            running
+    /// What `caller` is to do at block time `now`, given what proves the newest states, in order. None of it comes twice.
+    pub fn tasks(&mut self, evidence: &Evidence, caller: AccountId, now: Timestamp) -> Vec<Task> {
+        let mut tasks = self.answers(evidence, now);
+        let mut due = vec![];
+        self.disputed.retain(|tpc, Disputed { deadline, then, .. }| {
+            if now <= *deadline {
+                return true;
+            }
+            let Some(owners) = evidence.channels.get(tpc).filter(|_| *then == Resolution::Settle) else { return false };
+            let waits = now <= settled_after(owners, *deadline, &caller);
+            due.extend((!waits).then_some(*tpc));
+            waits
         });
-        self.mpcs.retain(|id, deadline| {
-            let running = now <= *deadline;
-            tasks.extend((!running).then(|| settle(Submission::SettleMpc(SettleMpc { id: *id }))));
-            running
-        });
+        tasks.extend(due.chunks(MAX_CHANNELS).map(|channels| Task {
+            submission: Submission::SettleChannels(SettleChannels { channels: channels.to_vec() }),
+            why: Why::Settle,
+        }));
         tasks
     }
 
-    /// Learns that the contract no longer stores a channel, and says whether that is new.
-    pub fn learn_gone(&mut self, tpc: TpcId) -> bool {
-        self.gone.insert(tpc)
+    /// The earliest time that is being waited for, to answer before it or to settle after it.
+    pub fn next_deadline(&self, evidence: &Evidence, caller: &AccountId) -> Option<Timestamp> {
+        let named = evidence.named();
+        let deadlines = self.disputed.iter().filter(|(tpc, _)| named.contains(tpc));
+        let times = deadlines.map(|(tpc, Disputed { deadline, .. })| {
+            evidence.channels.get(tpc).map_or(*deadline, |owners| settled_after(owners, *deadline, caller))
+        });
+        times.min()
     }
 
-    /// The earliest deadline that is being waited for.
-    pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.tpcs.values().chain(self.mpcs.values()).min().copied()
+    /// The updates that are the newest on disputed channels, where the contract holds an older state; earliest deadline
+    /// first.
+    fn answers(&mut self, evidence: &Evidence, now: Timestamp) -> Vec<Task> {
+        let mut wanted: Vec<_> = self
+            .disputed
+            .iter()
+            .filter(|(_, disputed)| now <= disputed.deadline)
+            .filter_map(|(tpc, Disputed { deadline, order, .. })| {
+                let (signed, entry) = evidence.newest(tpc)?;
+                (entry.order() > *order).then_some((*deadline, signed))
+            })
+            .collect();
+        wanted.sort_by_key(|(deadline, _)| *deadline);
+        let asked = self.bring.iter().filter_map(|tpc| evidence.newest(tpc)).map(|(signed, _)| signed);
+        let wanted: Vec<_> = wanted.into_iter().map(|(_, signed)| signed).chain(asked).collect();
+        self.bring.clear();
+        let is_new = |signed: &&SignedUpdate| self.brought.insert(Native.blake2_256(&signed.encode()));
+        let updates = wanted.into_iter().filter(is_new).cloned().collect();
+        let answers = Submission::of_updates(updates).into_iter();
+        answers.map(|submission| Task { submission, why: Why::Answer }).collect()
     }
 }
 
-impl MpcEvidence {
-    /// The call, with a proof of who owned those channels that are `gone`.
-    pub fn message(&self, gone: impl Fn(&TpcId) -> bool) -> UpdateMpc {
-        let Self { update, signatures, owners } = self.clone();
-        let gone = owners.into_iter().filter(|owners| gone(&owners.tpc(&Native))).collect();
-        UpdateMpc { update, signatures, gone }
+/// The block time after which `caller` may settle a channel of these owners.
+fn settled_after(owners: &Owners, deadline: Timestamp, caller: &AccountId) -> Timestamp {
+    match owners.parties.contains(caller) {
+        true => deadline,
+        false => deadline.saturating_add(owners.window),
     }
-}
-
-/// The newest division of the channel that `tpc` is a part of, and the newest states of its parts.
-fn answers_for_tpc(evidence: &Evidence, tpc: &TpcId) -> Vec<Submission> {
-    let Some(whole) = evidence.tpcs.get(tpc).map(|tpc| tpc.whole) else { return vec![] };
-    let split = evidence.tpcs.get(&whole).and_then(|whole| whole.split.clone());
-    let family = evidence.tpcs.values().filter(|part| part.whole == whole);
-    let latest = family.filter_map(|part| part.latest.clone()).map(Submission::UpdateTpc);
-    split.map(Submission::SplitTpc).into_iter().chain(latest).collect()
 }

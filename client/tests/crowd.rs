@@ -1,4 +1,5 @@
-//! A group of 10,000 users: built in batches, paying, and taken apart again. What it costs is in docs/crowd.md.
+//! A group of 10,000 users: registered in batches, paying, left by one alone, and released again. What it costs is in
+//! docs/crowd.md.
 
 use braid::{
     chain::{Weight, UNIT},
@@ -8,15 +9,17 @@ use braid::{
 use devchain::{Call, Devchain};
 use expect_test::expect_file;
 use protocol::{
-    abi::{CreateMpc, Deposit, GetMpc, JoinMpc, LeaveMpc, Message, UpdateMpc},
-    state::MIN_WINDOW,
-    Action, Entry, MpcCreation, MpcId, MpcJoin, MpcLeave, MpcUpdate, TpcId,
+    abi::{
+        CreateMpc, Deposit, DisputeChannels, GetMpc, GetTpc, JoinMpc, LeaveMpc, Message, SettleChannels, UpdateChannels,
+    },
+    state::{MAX_CHANNELS, MIN_WINDOW},
+    Action, Entry, Member, MpcCreation, MpcId, MpcJoin, MpcLeave, Resolution, Tpc, TpcId, Update,
 };
-use std::{fmt::Write, ops::Range};
+use std::fmt::Write;
 
 const USERS: usize = 10_000;
-/// Channels in one call. Six hundred is more than the contract has memory for.
-const BATCH: usize = 400;
+/// The user who leaves alone. It has two channels, with the one before it and the one after it.
+const LEAVER: usize = 5_000;
 /// How many channels the payment goes through.
 const HOPS: usize = 100;
 /// What a call of one user may weigh, and what one of a batch may: a block takes calls by their limits.
@@ -81,11 +84,19 @@ impl Crowd {
         self.call_all(LARGE, &[(user, 0, message.call_data(&Native))]);
     }
 
-    /// The channels with these indices, ascending by id, each as `entry` makes it.
-    fn entries(&self, channels: Range<usize>, entry: impl Fn(TpcId) -> Entry) -> Vec<Entry> {
-        let mut entries: Vec<_> = self.tpcs[channels].iter().map(|tpc| entry(*tpc)).collect();
-        entries.sort_by_key(|entry| entry.tpc);
-        entries
+    /// The channels with these indices, ascending by id, as `named` names them.
+    fn named<T>(&self, channels: &[usize], named: impl Fn(TpcId) -> T) -> Vec<T> {
+        let mut tpcs: Vec<_> = channels.iter().map(|channel| self.tpcs[*channel]).collect();
+        tpcs.sort_unstable();
+        tpcs.into_iter().map(named).collect()
+    }
+
+    /// The users of the channels with these indices, ascending.
+    fn users(channels: &[usize]) -> Vec<usize> {
+        let mut users: Vec<_> = channels.iter().flat_map(|channel| [*channel, channel + 1]).collect();
+        users.sort_unstable();
+        users.dedup();
+        users
     }
 
     fn finish(&mut self) -> Stage {
@@ -96,11 +107,16 @@ impl Crowd {
         let Bench { chain, contract, .. } = &mut self.bench;
         contract.query(chain, &GetMpc { id: mpc }).expect("it answers").map(|mpc| mpc.channels)
     }
+
+    fn stored(&mut self, channel: usize) -> Option<Tpc> {
+        let Bench { chain, contract, .. } = &mut self.bench;
+        contract.query(chain, &GetTpc { id: self.tpcs[channel] }).expect("it answers")
+    }
 }
 
-fn row(text: &mut String, name: &str, calls: &str, stage: &Stage) {
-    let users = USERS as f64;
-    let unit = UNIT as f64;
+/// A row of the table, with fees and deposits shared by `users`.
+fn row(text: &mut String, name: &str, calls: &str, stage: &Stage, users: usize) {
+    let (users, unit) = (users as f64, UNIT as f64);
     // Writing to a string cannot fail.
     let _ = writeln!(
         text,
@@ -115,72 +131,96 @@ fn row(text: &mut String, name: &str, calls: &str, stage: &Stage) {
 }
 
 #[test]
-fn ten_thousand_users_braid_their_channels_pay_and_part() {
+fn ten_thousand_users_pay_register_and_part_and_one_leaves_alone() {
     let mut crowd = Crowd::new();
     let channels = USERS - 1;
-    let deposits: Vec<_> = (0..USERS).map(|user| (user, 2 * UNIT, Deposit {}.call_data(&Native))).collect();
+    let deposits: Vec<_> = (1..USERS).map(|user| (user, UNIT, Deposit {}.call_data(&Native))).collect();
     crowd.call_all(SMALL, &deposits);
     let mut creations = vec![];
     for user in 0..channels {
         let create = crowd.bench.creation([user, user + 1], 0, [UNIT, UNIT]).expect("the chain has a clock");
         crowd.tpcs.push(create.creation.id(&Native));
-        creations.push((user, 0, create.call_data(&Native)));
+        creations.push((user, UNIT, create.call_data(&Native)));
     }
     crowd.call_all(SMALL, &creations);
     let opened = crowd.finish();
 
-    let valid_until = u64::MAX;
-    let enter = |tpc| Entry { tpc, epoch: 1, version: 0, balances: [UNIT, UNIT] };
-    let creation = MpcCreation { entries: crowd.entries(0..BATCH, enter), window: MIN_WINDOW, valid_until };
-    let mpc = creation.id(&Native, &crowd.bench.domain);
-    let signatures = crowd.bench.sign_all(0..BATCH + 1, Action::CreateMpc(&creation));
-    crowd.call(0, &CreateMpc { creation, signatures });
-    for first in (BATCH..channels).step_by(BATCH) {
-        let batch = first..(first + BATCH).min(channels);
-        let (member, entries) = (crowd.tpcs[first - 1], crowd.entries(batch.clone(), enter));
-        let join = MpcJoin { mpc, member, entries, valid_until };
-        let signatures = crowd.bench.sign_all(batch.start..batch.end + 1, Action::JoinMpc(&join));
-        crowd.call(first, &JoinMpc { join, signatures });
-    }
-    assert_eq!(crowd.channels_of(mpc), Some(channels as u32));
-    let braided = crowd.finish();
-
     // The first user pays the one HOPS channels away; only those between them sign.
-    let paid = |tpc| Entry { tpc, epoch: 1, version: 1, balances: [UNIT / 2, UNIT + UNIT / 2] };
-    let update = MpcUpdate { mpc, entries: crowd.entries(0..HOPS, paid) };
-    let signatures = crowd.bench.sign_all(0..HOPS + 1, Action::UpdateMpc(&update));
-    crowd.call(0, &UpdateMpc { update, signatures, gone: vec![] });
+    let path: Vec<_> = (0..HOPS).collect();
+    let paid = |tpc| Entry { tpc, epoch: 0, version: 1, balances: [UNIT / 2, UNIT + UNIT / 2] };
+    let update = Update { entries: crowd.named(&path, paid) };
+    let mut owners: Vec<_> = path.iter().map(|user| crowd.bench.owners([*user, user + 1], 0)).collect();
+    owners.sort_by_key(|owners| owners.tpc(&Native));
+    let signatures = crowd.bench.sign_all(Crowd::users(&path), Action::Update(&update));
+    crowd.call(0, &UpdateChannels { update, owners, signatures });
     let updated = crowd.finish();
 
-    for first in (0..channels).step_by(BATCH) {
-        let batch = first..(first + BATCH).min(channels);
-        let mut entries = crowd.entries(batch.clone(), enter);
-        for entry in entries.iter_mut().filter(|entry| crowd.tpcs[..HOPS].contains(&entry.tpc)) {
-            *entry = paid(entry.tpc);
+    let valid_until = u64::MAX;
+    let all: Vec<_> = (0..channels).collect();
+    let member = |registrations| move |tpc| Member { tpc, registrations };
+    let mut group = None;
+    for batch in all.chunks(MAX_CHANNELS) {
+        let (members, users) = (crowd.named(batch, member(0)), Crowd::users(batch));
+        match group {
+            None => {
+                let creation = MpcCreation { members, valid_until };
+                group = Some(creation.id(&Native, &crowd.bench.domain));
+                let signatures = crowd.bench.sign_all(users, Action::CreateMpc(&creation));
+                crowd.call(0, &CreateMpc { creation, signatures });
+            }
+            Some(mpc) => {
+                let join = MpcJoin { mpc, host: crowd.tpcs[batch[0] - 1], members, valid_until };
+                let signatures = crowd.bench.sign_all(users, Action::JoinMpc(&join));
+                crowd.call(batch[0], &JoinMpc { join, signatures });
+            }
         }
-        let leave = MpcLeave { mpc, entries, valid_until };
-        let signatures = crowd.bench.sign_all(batch.start..batch.end + 1, Action::LeaveMpc(&leave));
-        crowd.call(first, &LeaveMpc { leave, signatures });
+    }
+    let mpc = group.expect("there are channels");
+    assert_eq!(crowd.channels_of(mpc), Some(channels as u32));
+    let registered = crowd.finish();
+
+    let own = [LEAVER - 1, LEAVER];
+    let tpcs = own.map(|channel| crowd.tpcs[channel]);
+    let others: Vec<_> = [own[0] - 1, own[1] + 1].map(|channel| crowd.stored(channel)).to_vec();
+    crowd.call(LEAVER, &DisputeChannels { channels: tpcs.to_vec(), then: Resolution::Settle });
+    crowd.bench.chain.advance(MIN_WINDOW);
+    crowd.call(LEAVER, &SettleChannels { channels: tpcs.to_vec() });
+    let left = crowd.finish();
+    assert_eq!(own.map(|channel| crowd.stored(channel)), [None, None]);
+    let after: Vec<_> = [own[0] - 1, own[1] + 1].map(|channel| crowd.stored(channel)).to_vec();
+    assert_eq!(after, others, "nothing of anybody else's has changed");
+    assert_eq!(crowd.channels_of(mpc), Some(channels as u32 - 2), "the group goes on");
+
+    let staying: Vec<_> = all.into_iter().filter(|channel| !own.contains(channel)).collect();
+    for batch in staying.chunks(MAX_CHANNELS) {
+        let leave = MpcLeave { mpc, members: crowd.named(batch, member(1)), valid_until };
+        let signatures = crowd.bench.sign_all(Crowd::users(batch), Action::LeaveMpc(&leave));
+        crowd.call(batch[0], &LeaveMpc { leave, signatures });
     }
     assert_eq!(crowd.channels_of(mpc), None, "nothing is left of the group");
     let parted = crowd.finish();
 
-    let batches = channels.div_ceil(BATCH);
+    let batches = channels.div_ceil(MAX_CHANNELS);
     let mut text = format!(
         "# A group of 10,000 users\n\n\
          Generated by `UPDATE_EXPECT=1 cargo test --release -p braid --test crowd`, which fails when the figures are no longer\n\
-         these. {USERS} users stand in a row, each with a channel to the next. One `create_mpc` and {} `join_mpc` of up to\n\
-         {BATCH} channels each make them one group; a payment through {HOPS} channels is signed by the {} users between and put\n\
-         on chain; {batches} `leave_mpc` take the group apart. Nobody signs for channels of others, and no call grows with the\n\
-         group. Blocks are as full as they may be; fees and deposits are averages over all users.\n\n\
+         these. {USERS} users stand in a row, each with a channel to the next. They are a group as soon as their channels are\n\
+         open: a payment through {HOPS} channels is signed by the {} users between and put on chain. Registering the group\n\
+         takes one `create_mpc` and {} `join_mpc` of up to {MAX_CHANNELS} channels each, releasing it {batches} `leave_mpc`.\n\n\
+         One user leaves alone: it disputes its two channels and settles them after the window. Nobody else signs, pays or\n\
+         does anything, and no channel of anybody else changes; the group's record counts two channels less. Nobody signs\n\
+         for channels of others, and no call grows with the group.\n\n\
+         Blocks are as full as they may be. Fees and deposits are averages over all users; those of the user who leaves are\n\
+         its own. Its deposits are below zero, because it collects those of the two channels that it settles.\n\n\
          | Stage | Calls | Blocks | ref_time (ps) | proof_size (B) | Heaviest call (ps) | Fees a user (UNIT) | Deposits a user (UNIT) |\n\
          |---|---|--:|--:|--:|--:|--:|--:|\n",
-        batches - 1,
         HOPS + 1,
+        batches - 1,
     );
-    row(&mut text, "open", "`deposit`, `create_tpc`", &opened);
-    row(&mut text, "braid", "`create_mpc`, `join_mpc`", &braided);
-    row(&mut text, "pay", "`update_mpc`", &updated);
-    row(&mut text, "part", "`leave_mpc`", &parted);
+    row(&mut text, "open", "`deposit`, `create_tpc`", &opened, USERS);
+    row(&mut text, "pay", "`update`", &updated, USERS);
+    row(&mut text, "register", "`create_mpc`, `join_mpc`", &registered, USERS);
+    row(&mut text, "one leaves alone", "`dispute`, `settle`", &left, 1);
+    row(&mut text, "release", "`leave_mpc`", &parted, USERS);
     expect_file!["../../docs/crowd.md"].assert_eq(&text);
 }

@@ -13,7 +13,10 @@ use braid::{
 };
 use common::*;
 use devchain::UNIT;
-use protocol::abi::{GetMpc, GetTpc, LedgerBalance};
+use protocol::{
+    abi::{Deposit, GetMpc, GetTpc, LedgerBalance, Withdraw},
+    Asset,
+};
 
 fn measured<T>(world: &mut World, act: impl FnOnce(&mut World) -> T) -> (u64, u64) {
     let before = (world.messages(), world.signatures());
@@ -66,7 +69,7 @@ fn messages_and_signatures_are_those_of_table_1() {
         assert_eq!(closed, (3 * users - 1, users), "a group of {n} is closed");
         assert_eq!(world.contract.query(&mut world.chain, &GetMpc { id: mpc }), Ok(None));
         let calls: Vec<_> = world.take_calls().iter().map(|call| call.message).collect();
-        assert_eq!(calls, ["create_mpc", "update_mpc", "update_mpc", "close_mpc"]);
+        assert_eq!(calls, ["create_mpc", "update_all", "close_mpc"], "two updates in one call");
         let valid_until = later(&mut world);
         assert_eq!(
             measured(&mut world, |world| world.command(0, Command::CloseTpc { tpc, valid_until }).unwrap()),
@@ -99,9 +102,28 @@ fn a_closed_channel_pays_out_its_last_state_and_leaves_nothing_but_the_nonce() {
     assert!(world.contract.query(&mut world.chain, &GetTpc { id: tpc }).unwrap().is_none());
     assert!(matches!(world.contract.event(&receipt.events[0]), Some(Event::TpcClosed(_))));
     for user in 0..2 {
-        let ledger = LedgerBalance { account: account(&world, user) };
+        let ledger = LedgerBalance { account: account(&world, user), asset: Asset::Native };
         assert_eq!(world.contract.query(&mut world.chain, &ledger), Ok(STAKE));
     }
+}
+
+#[test]
+fn a_channel_is_opened_with_two_transactions() {
+    let mut world = world(2, STAKE);
+    for user in 0..2 {
+        world.call(user, 0, &Withdraw { amount: 2 * STAKE }).unwrap();
+    }
+    world.take_calls();
+    world.call(1, STAKE, &Deposit {}).unwrap();
+    let (peer, valid_until) = (account(&world, 1), later(&mut world));
+    let (nonce, own, theirs, value, window) = (0, STAKE, STAKE, STAKE, WINDOW);
+    let before = free(&mut world, 0);
+    world.command(0, Command::OpenTpc { peer, nonce, own, theirs, value, window, valid_until }).unwrap();
+    let calls = world.take_calls();
+    assert_eq!(calls.iter().map(|call| call.message).collect::<Vec<_>>(), ["deposit", "create_tpc"]);
+    let paid = STAKE + calls[1].receipt.fee + calls[1].receipt.storage_deposit.unsigned_abs();
+    assert_eq!(free(&mut world, 0), before - paid);
+    assert_eq!(holdings(&world), [STAKE, STAKE]);
 }
 
 #[test]
@@ -130,7 +152,8 @@ fn two_proposals_at_once_have_one_winner_and_both_sides_know_it() {
 fn a_pair_has_one_creation_of_a_channel_in_flight() {
     let mut world = world(2, STAKE);
     let valid_until = later(&mut world);
-    let open = |peer, own, theirs| Command::OpenTpc { peer, nonce: 0, own, theirs, window: WINDOW, valid_until };
+    let (nonce, value, window) = (0, 0, WINDOW);
+    let open = |peer, own, theirs| Command::OpenTpc { peer, nonce, own, theirs, value, window, valid_until };
     let peers = [account(&world, 1), account(&world, 0)];
     // The peer has agreed, and its answer is lost: what it agreed to may be brought to the chain until it is void.
     world.set_absent(0, true).unwrap();
@@ -229,16 +252,15 @@ fn a_group_is_not_formed_when_a_member_is_elsewhere() {
     let newer = world.party(payer).unwrap().channels()[&tpc].latest;
     let owner = (0..3).find(|user| !world.party(*user).unwrap().channels().contains_key(&tpc)).unwrap();
     let valid_until = later(&mut world);
-    let notices =
-        world.command(owner, Command::CreateMpc { channels: channels.clone(), window: WINDOW, valid_until }).unwrap();
+    let notices = world.command(owner, Command::CreateMpc { channels: channels.clone(), valid_until }).unwrap();
     let outdated =
         |notice: &Notice| matches!(notice, Notice::MpcFailed(_, Reason::Outdated(entries)) if entries == &[newer]);
     assert_eq!(told(&notices, outdated), 3, "{notices:?}");
     // What some have signed already stays in flight until it is void.
     world.chain.advance(2_000_000);
-    world.call(0, UNIT, &protocol::abi::Deposit {}).unwrap();
+    world.call(0, UNIT, &Deposit {}).unwrap();
     channels = latest(&world);
     let valid_until = later(&mut world);
-    assert_eq!(world.command(owner, Command::CreateMpc { channels, window: WINDOW, valid_until }).unwrap(), []);
+    assert_eq!(world.command(owner, Command::CreateMpc { channels, valid_until }).unwrap(), []);
     assert_eq!(world.party(0).unwrap().groups().count(), 1);
 }

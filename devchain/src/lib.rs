@@ -15,8 +15,8 @@ use frame_support::{
     StorageHasher, Twox64Concat,
 };
 use runtime::{
-    Address, Balances, Contracts, Executive, Header, Runtime, RuntimeBlockWeights, RuntimeCall, RuntimeEvent,
-    RuntimeGenesisConfig, SignedExtra, SignedPayload, System, UncheckedExtrinsic,
+    Address, Balances, Contracts, Executive, Header, InstructionPrice, Runtime, RuntimeBlockWeights, RuntimeCall,
+    RuntimeEvent, RuntimeGenesisConfig, SignedExtra, SignedPayload, System, UncheckedExtrinsic,
 };
 use sp_core::{sr25519, Pair, H256};
 use sp_runtime::{
@@ -292,6 +292,12 @@ impl Devchain {
     /// Makes the next block `ms` milliseconds later than it would be.
     pub fn advance(&mut self, ms: u64) {
         self.advance = self.advance.saturating_add(ms);
+    }
+
+    /// Lets a contract's instructions cost so many times what they cost on the node: twice as much tells how much of a call
+    /// they are.
+    pub fn set_instruction_price(&mut self, times: u32) {
+        self.state.execute_with(|| InstructionPrice::set(&times));
     }
 
     /// What an account can spend, in planck.

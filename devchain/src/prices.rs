@@ -1,9 +1,29 @@
 //! What pallet-contracts charges for the host functions that a contract's work cannot avoid, by its published weights.
 
-use crate::{runtime::Runtime, Weight};
+use crate::{
+    runtime::{Runtime, RuntimeBlockWeights},
+    Weight,
+};
+use frame_support::dispatch::DispatchClass;
 use pallet_contracts::WeightInfo;
 
 type Published = <Runtime as pallet_contracts::Config>::WeightInfo;
+
+/// What every transaction weighs before it does anything.
+pub fn extrinsic() -> Weight {
+    RuntimeBlockWeights::get().get(DispatchClass::Normal).base_extrinsic.into()
+}
+
+/// Loading `bytes` bytes of a contract's code.
+pub fn code(bytes: u32) -> Weight {
+    Published::call_with_code_per_byte(bytes).saturating_sub(Published::call_with_code_per_byte(0)).into()
+}
+
+/// Telling an event of `bytes` bytes with one topic, which names its kind.
+pub fn event(bytes: u32) -> Weight {
+    let told = pallet_contracts::Limits::default().event_ref_time.saturating_mul(bytes.into());
+    Published::seal_deposit_event(1, bytes).saturating_add(frame_support::weights::Weight::from_parts(told, 0)).into()
+}
 
 /// An extrinsic that calls a contract, without the contract.
 pub fn call() -> Weight {

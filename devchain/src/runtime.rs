@@ -95,8 +95,15 @@ parameter_types! {
             validator_runtime_memory: 1024 * 1024 * 1024 * 2,
             ..Default::default()
         },
-        ..Default::default()
+        instruction_weights: pallet_contracts::InstructionWeights {
+            base: pallet_contracts::InstructionWeights::<Runtime>::default()
+                .base
+                .saturating_mul(InstructionPrice::get()),
+            ..Default::default()
+        },
     };
+    // How many times the node's price an instruction costs.
+    pub storage InstructionPrice: u32 = 1;
     pub const DefaultDepositLimit: Balance = deposit(1024, 1024 * 1024);
     pub const CodeHashLockupDepositPercent: Perbill = Perbill::from_percent(0);
     pub const MaxDelegateDependencies: u32 = 32;

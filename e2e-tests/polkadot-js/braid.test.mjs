@@ -41,10 +41,13 @@ test('the contract says which chain and account its signatures are for', async (
 
 test('a channel is read by its id', async () => {
   const tpc = (await ask('tpc', scene.tpc)).unwrap();
-  assert.deepEqual(tpc.parties.map(String), scene.parties);
+  assert.deepEqual(tpc.owners.parties.map(String), scene.parties);
+  assert.ok(tpc.owners.asset.isNative);
   assert.deepEqual(tpc.balances.map((balance) => balance.toBigInt()), [UNIT, UNIT]);
   assert.equal(tpc.version.toNumber(), 0);
   assert.ok(tpc.mpc.isNone);
+  assert.ok(tpc.dispute.isNone);
+  assert.ok((await ask('ended', scene.tpc, 0)).isNone);
   assert.ok((await ask('tpc', `0x${'00'.repeat(32)}`)).isNone);
 });
 
@@ -53,9 +56,10 @@ test('the event that opened the channel is found in its block', async () => {
   const emitted = (await at.query.system.events()).filter(({ event }) => api.events.contracts.ContractEmitted.is(event));
   const decoded = emitted.map((record) => contract.abi.decodeEvent(record));
   assert.deepEqual(decoded.map(({ event }) => event.identifier.split('::').at(-1)), ['TpcCreated']);
-  const [tpc, first, second] = decoded[0].args;
+  const [tpc, owners, balances] = decoded[0].args;
   assert.equal(tpc.toHex(), scene.tpc);
-  assert.deepEqual([first, second].map(String), scene.parties);
+  assert.deepEqual(owners.parties.map(String), scene.parties);
+  assert.deepEqual(balances.map((balance) => balance.toBigInt()), [UNIT, UNIT]);
 });
 
 test("the client's signature of an update is good for what the documentation says is signed", () => {
@@ -63,10 +67,11 @@ test("the client's signature of an update is good for what the documentation say
   const number = (value, bitLength) => bnToU8a(BigInt(value), { bitLength, isLe: true });
   const payload = blake2AsU8a(
     u8aConcat(
-      stringToU8a('braid/v1'),
+      stringToU8a('braid/v2'),
       api.genesisHash.toU8a(),
       decodeAddress(scene.contract),
-      [1], // update_tpc
+      [1], // update
+      [1 << 2], // one entry
       hexToU8a(tpc),
       number(epoch, 32),
       number(version, 64),
@@ -82,7 +87,7 @@ test("the client's signature of an update is good for what the documentation say
 });
 
 test('a deposit is made, and its event decoded', async () => {
-  const before = (await ask('ledgerBalance', alice.address)).toBigInt();
+  const before = (await ask('ledgerBalance', alice.address, 'Native')).toBigInt();
   const { gasRequired } = await contract.query.deposit(alice.address, { gasLimit, value: UNIT });
   const deposit = contract.tx.deposit({ gasLimit: gasRequired, value: UNIT });
   const events = await new Promise((resolve, reject) => {
@@ -96,8 +101,9 @@ test('a deposit is made, and its event decoded', async () => {
   assert.equal(events.length, 1);
   assert.equal(events[0].event.identifier.split('::').at(-1), 'Deposited');
   assert.equal(events[0].args[0].toString(), alice.address);
-  assert.equal(events[0].args[1].toBigInt(), UNIT);
-  assert.equal((await ask('ledgerBalance', alice.address)).toBigInt(), before + UNIT);
+  assert.ok(events[0].args[1].isNative);
+  assert.equal(events[0].args[2].toBigInt(), UNIT);
+  assert.equal((await ask('ledgerBalance', alice.address, 'Native')).toBigInt(), before + UNIT);
 });
 
 test('a refusal has its name', async () => {

@@ -41,9 +41,9 @@ fn cargo_contract_uploads_instantiates_calls_and_reads() {
     assert!(deposited.contains("ContractEmitted"), "{deposited}");
     let table = include_str!("../../docs/costs.md");
     let costs: Vec<_> = between(table, "| `deposit` |", "\n").split('|').map(str::trim).collect();
-    let weight = format!("ref_time: {}, proof_size: {}", costs[2], costs[3]);
+    let weight = format!("ref_time: {}, proof_size: {}", costs[3], costs[4]);
     assert!(deposited.contains(&weight), "not {weight}: {deposited}");
-    let ledger = call(&format!("--message ledger_balance --args {ALICE}"), true);
+    let ledger = call(&format!("--message ledger_balance --args {ALICE} Native"), true);
     assert!(ledger.contains("300000000000000"), "{ledger}");
     let domain = call("--message domain", true);
     assert!(domain.contains(&format!("contract: {contract}")), "{domain}");

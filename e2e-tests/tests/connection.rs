@@ -42,7 +42,7 @@ fn a_connection_that_is_cut_comes_back_and_nothing_is_sent_twice() {
     });
     assert!(chain.losses() > 0, "the connection was cut");
     let mut direct = NodeChain::connect(&node.url()).unwrap();
-    let ledger = LedgerBalance { account: alice.account() };
+    let ledger = LedgerBalance { account: alice.account(), asset: protocol::Asset::Native };
     assert_eq!(contract.query(&mut direct, &ledger).unwrap(), DEPOSITS * UNIT, "each deposit was made once");
 }
 

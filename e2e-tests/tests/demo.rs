@@ -33,7 +33,7 @@ fn disputed_demo_is_the_same(options: &[&str]) {
     assert!(finished.success, "{finished:?}");
     let on_node = report(&finished.stdout);
     let made: Vec<_> = on_node["calls"].as_array().expect("a list").iter().map(|call| &call["message"]).collect();
-    assert!(made.contains(&&Value::from("settle_tpc")) && made.contains(&&Value::from("settle_mpc")), "{made:?}");
+    assert!(made.contains(&&Value::from("dispute")) && made.contains(&&Value::from("settle")), "{made:?}");
     assert_eq!(on_node, embedded_with(options));
 }
 

@@ -42,7 +42,7 @@ fn an_old_state_is_disputed_answered_by_a_watcher_and_settled_with_the_command_l
     }
     // The clock of a node is that of its machine: an agreement without end.
     let (window, valid_until) = (MIN_WINDOW, u64::MAX);
-    let open = Command::OpenTpc { peer, nonce: 0, own: STAKE, theirs: STAKE, window, valid_until };
+    let open = Command::OpenTpc { peer, nonce: 0, own: STAKE, theirs: STAKE, value: 0, window, valid_until };
     assert_eq!(world.command(0, open).unwrap(), []);
     let tpc = *world.party(0).unwrap().channels().keys().next().unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -67,17 +67,17 @@ fn an_old_state_is_disputed_answered_by_a_watcher_and_settled_with_the_command_l
     says(&command("watch", &["--states", "README.md"]), "README.md: this is no file of signed states");
 
     let disputed = json(&command("dispute", &["--tpc", &id, "--suri", cheat, "--states", &old]));
-    assert_eq!(disputed["brought"][0]["message"], "update_tpc");
+    assert_eq!(disputed["brought"][0]["message"], "update");
     let stored = world.contract.query(&mut world.chain, &GetTpc { id: tpc }).unwrap().unwrap();
     assert_eq!(stored.balances, [STAKE - UNIT, STAKE + UNIT], "the old state is on chain");
-    assert_eq!(disputed["deadline_ms"], stored.deadline.unwrap());
-    says(&command("settle", &["--tpc", &id]), "settle after that");
+    assert_eq!(disputed["deadline_ms"], stored.dispute.unwrap().deadline);
+    says(&command("settle", &["--tpc", &id, "--suri", cheat]), "wait until then");
     let before = world.chain.free_balance(peer).unwrap();
 
     let watched = json(&command("watch", &["--states", &newest, "--suri", "//Ferdie", "--once"]));
-    assert_eq!((&watched["message"], &watched["refusal"]), (&Value::from("update_tpc"), &Value::Null));
-    let settled = json(&command("settle", &["--tpc", &id, "--suri", "//Ferdie", "--wait"]));
-    assert_eq!(settled["message"], "settle_tpc");
+    assert_eq!((&watched["message"], &watched["refusal"]), (&Value::from("update"), &Value::Null));
+    let settled = json(&command("settle", &["--tpc", &id, "--suri", cheat, "--wait"]));
+    assert_eq!(settled["message"], "settle");
     assert_eq!(world.chain.free_balance(peer).unwrap(), before + STAKE + 21 * UNIT);
     assert_eq!(world.contract.query(&mut world.chain, &GetTpc { id: tpc }), Ok(None));
 }

@@ -4,14 +4,18 @@
 use braid::{
     chain::{node::NodeChain, Chain, ChainError, ContractCall, Failure, Instantiation, Refusal, Weight, UNIT},
     contract::CallError,
-    costs::Bench,
+    costs::{Bench, Channel},
 };
 use devchain::Devchain;
 use e2e_tests::{contract_that, keys, TestNode};
 use protocol::{
-    abi::{CloseMpc, CloseTpc, CreateMpc, CreateTpc, Deposit, Message, UpdateMpc, UpdateTpc, Withdraw},
-    state::MIN_WINDOW,
-    AccountId, Action, Entry, Error, MpcClose, MpcCreation, MpcId, MpcUpdate, Signature, TpcClose, TpcCreation, TpcId,
+    abi::{
+        CloseMpc, CloseTpc, CreateMpc, CreateTpc, Deposit, DepositPsp22, DisputeChannels, LeaveMpc, Message,
+        SettleChannels, UpdateChannels, Withdraw,
+    },
+    state::{MAX_CHANNELS, MIN_WINDOW},
+    AccountId, Action, Asset, Entry, Error, Member, MpcClose, MpcCreation, MpcId, MpcLeave, Resolution, Signature,
+    SignedUpdate, TpcClose, TpcCreation, TpcId,
 };
 
 type Named = (&'static str, CallError);
@@ -25,11 +29,9 @@ fn refusals<C: Chain>(bench: &mut Bench<C>) -> Vec<Named> {
             refused.push(($name, bench.call($user, $value, &message).map(|_| ()).unwrap_err()));
         }};
     }
-    let (entries, _) = bench.open(&[[0, 1], [0, 2]]).unwrap();
-    let parties_of = |bench: &Bench<C>, pair: [usize; 2]| pair.map(|user| bench.users[user].account());
-    let id = |bench: &Bench<C>, pair: [usize; 2]| TpcId::of(&braid::keys::Native, &parties_of(bench, pair), 0);
-    let (first, second) = (id(bench, [0, 1]), id(bench, [0, 2]));
-    let entry = |tpc: TpcId, version| Entry { version, ..*entries.iter().find(|entry| entry.tpc == tpc).unwrap() };
+    let (opened, _) = bench.open(&[([0, 1], 0), ([0, 2], 0)]).unwrap();
+    let find = |users: [usize; 2]| *opened.iter().find(|channel| channel.users == users).unwrap();
+    let [first, second] = [find([0, 1]), find([0, 2])];
     let sign = |bench: &Bench<C>, pair: [usize; 2], action: Action| pair.map(|user| bench.sign(user, action));
     let valid_until = u64::MAX;
 
@@ -40,68 +42,87 @@ fn refusals<C: Chain>(bench: &mut Bench<C>) -> Vec<Named> {
         signatures: sign(bench, [1, 2], Action::CreateTpc(&creation)),
     };
     let good = TpcCreation {
-        parties: parties_of(bench, [1, 2]),
+        parties: [1, 2].map(|user| bench.users[user].account()),
         nonce: 0,
+        asset: Asset::Native,
         balances: [UNIT, UNIT],
         window: MIN_WINDOW,
         valid_until,
     };
     let [low, high] = good.parties;
-    refuse!("an expired creation", 0, 0, create(bench, TpcCreation { valid_until: 1, ..good }));
-    refuse!("unsorted parties", 0, 0, create(bench, TpcCreation { parties: [high, low], ..good }));
-    refuse!("a used nonce", 0, 0, create(bench, TpcCreation { nonce: 1, ..good }));
-    refuse!("an overflow", 0, 0, create(bench, TpcCreation { balances: [u128::MAX, 1], ..good }));
-    refuse!("an unfunded creation", 0, 0, create(bench, TpcCreation { balances: [50 * UNIT, 1], ..good }));
-    refuse!("a wrong signer", 0, 0, CreateTpc { creation: good, signatures: [Signature([0; 64]); 2] });
+    refuse!("an expired creation", 1, 0, create(bench, TpcCreation { valid_until: 1, ..good }));
+    refuse!("unsorted parties", 1, 0, create(bench, TpcCreation { parties: [high, low], ..good }));
+    refuse!("a used nonce", 1, 0, create(bench, TpcCreation { nonce: 1, ..good }));
+    refuse!("an overflow", 1, 0, create(bench, TpcCreation { balances: [u128::MAX, 1], ..good }));
+    refuse!("an unfunded creation", 1, 0, create(bench, TpcCreation { balances: [50 * UNIT, 1], ..good }));
+    refuse!("a creation of others", 0, 0, create(bench, good));
+    refuse!("a wrong signer", 1, 0, CreateTpc { creation: good, signatures: [Signature([0; 64]); 2] });
 
-    let update = |bench: &Bench<C>, entry: Entry| UpdateTpc {
-        entry,
-        signatures: sign(bench, [0, 1], Action::UpdateTpc(&entry)),
+    let update = |bench: &Bench<C>, channels: &[Channel]| {
+        let SignedUpdate { update, owners, signatures } = bench.signed(channels);
+        UpdateChannels { update, owners, signatures }
     };
-    refuse!("an unknown channel", 0, 0, update(bench, Entry { tpc: TpcId([9; 32]), ..entry(first, 1) }));
-    refuse!("a stale version", 0, 0, update(bench, entry(first, 0)));
-    refuse!("a later epoch of a part", 0, 0, update(bench, Entry { epoch: 4, balances: [UNIT, 0], ..entry(first, 1) }));
-    refuse!("a broken sum", 0, 0, update(bench, Entry { balances: [UNIT, 0], ..entry(first, 1) }));
+    let at = |channel: Channel, entry: Entry| Channel { entry, ..channel };
+    let next = first.next().entry;
+    refuse!("no proof of the owners", 0, 0, UpdateChannels { owners: vec![], ..update(bench, &[first.next()]) });
+    let other = UpdateChannels { owners: vec![second.owners], ..update(bench, &[first.next()]) };
+    refuse!("another channel's proof", 0, 0, other);
+    refuse!("a stale version", 0, 0, update(bench, &[first]));
+    refuse!("a later epoch", 0, 0, update(bench, &[at(first, Entry { epoch: 4, ..next })]));
+    refuse!("a broken sum", 0, 0, update(bench, &[at(first, Entry { balances: [UNIT, 0], ..next })]));
+    refuse!("no entries", 0, 0, update(bench, &[]));
+    refuse!("unsorted entries", 0, 0, update(bench, &[opened[1].next(), opened[0].next()]));
+    let all = update(bench, &[opened[0].next(), opened[1].next()]);
+    let without_one = all.signatures.iter().filter(|signed| signed.party != bench.users[1].account());
+    let signatures = without_one.copied().collect();
+    refuse!("a missing signature", 0, 0, UpdateChannels { signatures, ..all.clone() });
+    let mut signatures = all.signatures.clone();
+    signatures.reverse();
+    refuse!("unsorted signatures", 0, 0, UpdateChannels { signatures, ..all.clone() });
+    let one = update(bench, &[first.next()]);
+    let signatures = bench.sign_all([0, 1, 2], Action::Update(&one.update));
+    refuse!("a foreign signature", 0, 0, UpdateChannels { signatures, ..one });
 
-    let braid = |bench: &Bench<C>, entries: Vec<Entry>, signers: &[usize]| {
-        let creation = MpcCreation { entries, window: MIN_WINDOW, valid_until };
-        let signatures = bench.sign_all(signers.iter().copied(), Action::CreateMpc(&creation));
-        CreateMpc { creation, signatures }
+    let close_tpc = |bench: &Bench<C>, last: Entry| {
+        let close = TpcClose { last, valid_until };
+        CloseTpc { close, signatures: sign(bench, first.users, Action::CloseTpc(&close)) }
     };
-    let mut entering: Vec<_> = [first, second].map(|tpc| Entry { epoch: 1, ..entry(tpc, 0) }).to_vec();
-    entering.sort_by_key(|entry| entry.tpc);
-    let reversed = entering.iter().rev().copied().collect();
-    refuse!("no entries", 0, 0, braid(bench, vec![], &[]));
-    refuse!("unsorted entries", 0, 0, braid(bench, reversed, &[0, 1, 2]));
-    refuse!("a missing signature", 0, 0, braid(bench, entering.clone(), &[0, 2]));
-    refuse!("a foreign signature", 0, 0, braid(bench, vec![Entry { epoch: 1, ..entry(first, 0) }], &[0, 1, 2]));
-    let mut shuffled = braid(bench, entering.clone(), &[0, 1, 2]);
-    shuffled.signatures.reverse();
-    refuse!("unsorted signatures", 0, 0, shuffled);
+    refuse!("closing an unknown channel", 0, 0, close_tpc(bench, Entry { tpc: TpcId([9; 32]), ..next }));
+    refuse!("closing an epoch to come", 0, 0, close_tpc(bench, Entry { epoch: 1, ..next }));
+    refuse!("closing at what is stored", 0, 0, close_tpc(bench, first.entry));
+    refuse!("closing at a broken sum", 0, 0, close_tpc(bench, Entry { balances: [UNIT, 0], ..next }));
+    refuse!("a stranger's closing", 2, 0, close_tpc(bench, next));
 
-    let mpc = bench.call(0, 0, &braid(bench, entering.clone(), &[0, 1, 2])).unwrap().answer;
-    refuse!("a busy channel", 0, 0, update(bench, Entry { epoch: 1, ..entry(first, 1) }));
-    let pay = |bench: &Bench<C>, mpc: MpcId, entries: Vec<Entry>| {
-        let update = MpcUpdate { mpc, entries };
-        let signatures = bench.sign_all([0, 1], Action::UpdateMpc(&update));
-        UpdateMpc { update, signatures, gone: vec![] }
+    let channels = vec![first.entry.tpc];
+    let then = Resolution::Settle;
+    refuse!("a stranger's dispute", 2, 0, DisputeChannels { channels: channels.clone(), then });
+    refuse!("a dispute over nothing", 0, 0, DisputeChannels { channels: vec![], then });
+    refuse!("a dispute over too many", 0, 0, DisputeChannels { channels: vec![channels[0]; MAX_CHANNELS + 1], then });
+    refuse!("settling too much", 0, 0, SettleChannels { channels });
+    let elsewhere = AccountId::from([3; 32]);
+    refuse!("a token that is none", 0, 0, DepositPsp22 { token: elsewhere, amount: 1 });
+
+    let mut group = opened.clone();
+    let mpc = bench.register(&mut group).unwrap().answer;
+    let creation = MpcCreation { members: braid::costs::members(&opened[..1]), valid_until };
+    let signatures = bench.sign_all(opened[0].users, Action::CreateMpc(&creation));
+    refuse!("a busy channel registered again", 0, 0, CreateMpc { creation, signatures });
+    refuse!("closing a busy channel", 0, 0, close_tpc(bench, next));
+    let leave = |bench: &Bench<C>, mpc: MpcId, registrations: u32| {
+        let leave = MpcLeave { mpc, members: vec![Member { tpc: first.entry.tpc, registrations }], valid_until };
+        let signatures = bench.sign_all(first.users, Action::LeaveMpc(&leave));
+        LeaveMpc { leave, signatures }
     };
-    refuse!("an unknown group", 0, 0, pay(bench, MpcId([7; 32]), vec![Entry { epoch: 1, ..entry(first, 1) }]));
-    refuse!("nothing newer", 0, 0, pay(bench, mpc, vec![Entry { epoch: 1, ..entry(first, 0) }]));
-    let close = |bench: &Bench<C>, entries: Vec<Entry>| {
-        let close = MpcClose { mpc, entries, valid_until };
+    refuse!("leaving another group", 0, 0, leave(bench, MpcId([7; 32]), 1));
+    refuse!("a used registration", 0, 0, leave(bench, mpc, 0));
+    let close = |bench: &Bench<C>, mpc: MpcId, members: Vec<Member>| {
+        let close = MpcClose { mpc, members, valid_until };
         let signatures = bench.sign_all([0, 1, 2], Action::CloseMpc(&close));
         CloseMpc { close, signatures }
     };
-    refuse!("a channel left out", 0, 0, close(bench, vec![entering[0]]));
-    let stranger = bench.creation([1, 2], 0, [UNIT, UNIT]).unwrap();
-    let third = bench.call(0, 0, &stranger).unwrap().answer;
-    let mut with_stranger = vec![entering[0], Entry { tpc: third, ..entering[0] }];
-    with_stranger.sort_by_key(|entry| entry.tpc);
-    refuse!("a channel of no member", 0, 0, close(bench, with_stranger));
-    let last = TpcClose { last: Entry { epoch: 1, ..entry(first, 1) }, valid_until };
-    let signatures = sign(bench, [0, 1], Action::CloseTpc(&last));
-    refuse!("closing a busy channel", 0, 0, CloseTpc { close: last, signatures });
+    let members = braid::costs::members(&group);
+    refuse!("an unknown group", 0, 0, close(bench, MpcId([7; 32]), members.clone()));
+    refuse!("a channel left out", 0, 0, close(bench, mpc, members[..1].to_vec()));
     refused
 }
 
@@ -147,10 +168,11 @@ fn the_contract_refuses_by_name_on_both_chains() {
     let on_node = refusals(&mut Bench::new(NodeChain::connect(&node.url()).unwrap(), 3).unwrap());
     let embedded = refusals(&mut Bench::new(Devchain::new(), 3).unwrap());
     assert_eq!(on_node, embedded);
-    let users = Bench::embedded(3).users;
-    let account = |user: usize| users[user].account();
-    let tpc = |a: usize, b: usize| TpcId::of(&braid::keys::Native, &[account(a), account(b)], 0);
-    let first = tpc(0, 1);
+    let bench = Bench::embedded(3);
+    let account = |user: usize| bench.users[user].account();
+    let tpc = |pair| bench.owners(pair, 0).tpc(&braid::keys::Native);
+    let [first, second, third] = [[0, 1], [0, 2], [1, 2]].map(tpc);
+    let lower = first.min(second);
     let expected = [
         Error::ZeroAmount,
         Error::InsufficientLedger { account: account(0), available: 2 * UNIT },
@@ -159,22 +181,34 @@ fn the_contract_refuses_by_name_on_both_chains() {
         Error::WrongNonce { expected: 0 },
         Error::Overflow,
         Error::InsufficientLedger { account: account(1), available: 2 * UNIT },
+        Error::NotOwner(third),
         Error::BadSignature(account(1)),
+        Error::OwnersMissing,
+        Error::WrongOwners(first),
+        Error::NothingNewer,
+        Error::NothingNewer,
+        Error::NothingNewer,
+        Error::NoChannels,
+        Error::ChannelsNotSorted,
+        Error::MissingSignature(account(1)),
+        Error::SignaturesNotSorted,
+        Error::ForeignSignature(account(2)),
         Error::UnknownTpc(TpcId([9; 32])),
+        Error::WrongEpoch { tpc: first, stored: 0 },
         Error::StaleVersion { tpc: first, stored: 0 },
         Error::SumMismatch { tpc: first, total: 2 * UNIT },
-        Error::SumMismatch { tpc: first, total: 2 * UNIT },
-        Error::NoEntries,
-        Error::EntriesNotSorted,
-        Error::MissingSignature(account(1)),
-        Error::ForeignSignature(account(2)),
-        Error::SignaturesNotSorted,
+        Error::NotOwner(first),
+        Error::NotOwner(first),
+        Error::NoChannels,
+        Error::TooManyChannels,
+        Error::TpcNotDisputed(first),
+        Error::TokenFailed(AccountId::from([3; 32])),
+        Error::TpcBusy(lower),
         Error::TpcBusy(first),
+        Error::NotMember(first),
+        Error::WrongRegistrations { tpc: first, stored: 1 },
         Error::UnknownMpc(MpcId([7; 32])),
-        Error::NothingNewer,
         Error::ChannelsMissing { expected: 2 },
-        Error::NotMember(tpc(1, 2)),
-        Error::TpcBusy(first),
     ];
     for ((name, refusal), error) in embedded.iter().zip(&expected) {
         assert_eq!(refusal, &CallError::Contract(*error), "{name}");

@@ -17,7 +17,7 @@ use e2e_tests::{keys, TestNode};
 use protocol::{
     abi::{Deposit, GetMpc, GetTpc, LedgerBalance, NextNonce, Withdraw},
     state::MIN_WINDOW,
-    Tpc,
+    Asset, Tpc,
 };
 
 const STAKE: u128 = 50 * UNIT;
@@ -53,7 +53,7 @@ fn live<C: Chain>(mut chain: C) -> Life {
         act(
             &mut world,
             a,
-            Command::OpenTpc { peer, nonce: 0, own: STAKE, theirs: STAKE, window: MIN_WINDOW, valid_until },
+            Command::OpenTpc { peer, nonce: 0, own: STAKE, theirs: STAKE, value: 0, window: MIN_WINDOW, valid_until },
         );
     }
     let tpcs: Vec<_> = [(0, 1), (0, 2), (1, 2)]
@@ -77,11 +77,7 @@ fn live<C: Chain>(mut chain: C) -> Life {
             members.insert(*tpc, (channel.owners, channel.latest));
         }
     }
-    act(
-        &mut world,
-        2,
-        Command::CreateMpc { channels: members.into_values().collect(), window: MIN_WINDOW, valid_until },
-    );
+    act(&mut world, 2, Command::CreateMpc { channels: members.into_values().collect(), valid_until });
     let mpc = world.party(0).unwrap().groups().next().unwrap();
     assert_eq!(world.contract.query(&mut world.chain, &GetMpc { id: mpc }).unwrap().map(|mpc| mpc.channels), Some(3));
     for (winner, scope) in [(0, Scope::Touched), (2, Scope::All)] {
@@ -102,7 +98,7 @@ fn live<C: Chain>(mut chain: C) -> Life {
     let parties = [accounts[0], accounts[1]];
     assert_eq!(world.contract.query(&mut world.chain, &NextNonce { parties }).unwrap(), 1);
     for (user, account) in accounts.iter().enumerate() {
-        let ledger = LedgerBalance { account: *account };
+        let ledger = LedgerBalance { account: *account, asset: Asset::Native };
         assert_eq!(world.contract.query(&mut world.chain, &ledger).unwrap(), UNIT);
         world.call(user, 0, &Withdraw { amount: UNIT }).unwrap();
     }

@@ -33,7 +33,7 @@ fn parties_that_share_an_account_do_not_get_into_each_others_way() {
     let paid: Vec<_> = parties.into_iter().flat_map(|party| party.join().unwrap()).collect();
     assert_eq!(paid.len(), PARTIES * EACH);
     let total = paid.len() as u128 * UNIT;
-    let ledger = LedgerBalance { account: alice.account() };
+    let ledger = LedgerBalance { account: alice.account(), asset: protocol::Asset::Native };
     assert_eq!(contract.query(&mut chain, &ledger).unwrap(), total, "each deposit was made once");
     let fees: u128 = paid.iter().map(|(fee, _)| fee).sum();
     let deposits: i128 = paid.iter().map(|(_, deposit)| deposit).sum();

@@ -7,7 +7,7 @@ use braid::{
     keys::{address, Keys, Native},
 };
 use e2e_tests::{run, TestNode};
-use protocol::{Action, Entry};
+use protocol::{Action, Entry, Update};
 use serde_json::json;
 use std::{path::Path, process::Command};
 
@@ -17,11 +17,13 @@ fn polkadot_js_reads_channels_decodes_events_verifies_signatures_and_deposits() 
     assert!(folder.join("node_modules").exists(), "its packages are missing: run `npm ci` in {}", folder.display());
     let node = TestNode::start();
     let mut bench = Bench::new(NodeChain::connect(&node.url()).unwrap(), 2).unwrap();
-    let (entries, receipts) = bench.open(&[[0, 1]]).unwrap();
-    let entry = Entry { version: 7, balances: [1, entries[0].balances[0] * 2 - 1], ..entries[0] };
-    let payload = Action::UpdateTpc(&entry).payload(&Native, &bench.domain);
+    let (channels, receipts) = bench.open(&[([0, 1], 0)]).unwrap();
+    let opened = channels[0].entry;
+    let entry = Entry { version: 7, balances: [1, opened.balances[0] * 2 - 1], ..opened };
+    let update = Update { entries: vec![entry] };
+    let payload = Action::Update(&update).payload(&Native, &bench.domain);
     let hex = |bytes: &[u8]| format!("0x{}", hex::encode(bytes));
-    let signatures = [0, 1].map(|user| hex(&bench.sign(user, Action::UpdateTpc(&entry)).0));
+    let signatures = [0, 1].map(|user| hex(&bench.sign(user, Action::Update(&update)).0));
     let scene = json!({
         "url": node.url(),
         "bundle": Path::new(env!("CARGO_MANIFEST_DIR")).join("../contracts/channels/channels.contract"),

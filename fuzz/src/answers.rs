@@ -16,8 +16,8 @@ use braid::{
 };
 use codec::Encode;
 use protocol::{
-    abi::{Answer, GetDomain, GetMpc, GetTpc, LedgerBalance, NextNonce},
-    AccountId, Balance, MpcId, Timestamp, TpcId,
+    abi::{Answer, GetDomain, GetEnded, GetMpc, GetTpc, LedgerBalance, NextNonce},
+    AccountId, Asset, Balance, MpcId, Timestamp, TpcId,
 };
 use std::sync::LazyLock;
 
@@ -30,7 +30,7 @@ const VERSIONS: (u32, u32) = (100, 9);
 /// The longest list of events that is read.
 const MAX_EVENTS: usize = 8;
 
-static CODEC: LazyLock<Codec> =
+pub(crate) static CODEC: LazyLock<Codec> =
     LazyLock::new(|| Codec::new(DOMAIN.genesis_hash, VERSIONS, METADATA).expect("the metadata is a contracts node's"));
 
 static BUNDLE: LazyLock<Bundle> = LazyLock::new(|| Bundle::built_in().expect("the built bundle is one"));
@@ -86,7 +86,8 @@ fn ask(answer: &[u8]) {
     drop(CONTRACT.query(&mut node, &GetDomain {}));
     drop(CONTRACT.query(&mut node, &GetTpc { id: TpcId([1; 32]) }));
     drop(CONTRACT.query(&mut node, &GetMpc { id: MpcId([1; 32]) }));
-    drop(CONTRACT.query(&mut node, &LedgerBalance { account: account(0) }));
+    drop(CONTRACT.query(&mut node, &GetEnded { id: TpcId([1; 32]), epoch: 1 }));
+    drop(CONTRACT.query(&mut node, &LedgerBalance { account: account(0), asset: Asset::Native }));
     drop(CONTRACT.query(&mut node, &NextNonce { parties: [account(0), account(1)] }));
 }
 
@@ -118,8 +119,8 @@ fn hear(events: &[Event]) {
     for (index, user) in users.into_iter().enumerate() {
         let (mut party, mut watcher) = (user.party, Watcher::default());
         for event in events {
-            watcher.follow(&party.evidence(), event);
-            for task in watcher.tasks(&party.evidence(), now) {
+            watcher.follow(event);
+            for task in watcher.tasks(&party.evidence(), party.account(), now) {
                 task.submission.call_data();
             }
             party = saved(party.step(keys(index), now, party::Input::Chain(event.clone()))).0;

@@ -12,14 +12,15 @@ use braid::{
         coordinator,
         message::{Message, Payment, Scope},
         party::Command,
-        step::{Peer, Submission},
+        step::Peer,
     },
     keys::{Keys, Native},
     planning::Transfer,
+    submission::Submission,
 };
 use protocol::{
-    abi::{SettleMpc, SettleTpc},
-    Action, Balance, MpcId, Timestamp, TpcId,
+    abi::{DisputeChannels, SettleChannels},
+    Action, Balance, MpcId, Resolution, Timestamp, TpcId, Update,
 };
 use std::collections::VecDeque;
 pub(crate) use world::{account, keys, saved, World, DOMAIN, STAKE};
@@ -96,15 +97,25 @@ fn step(world: &mut World, bytes: &mut Bytes) -> Option<()> {
         14 => {
             let [user] = bytes.array()?;
             let call = pick(&world.calls, bytes)?;
-            world.call(user_of(user), call);
+            world.call(user_of(user), call, 0);
         }
         _ => {
-            let [user, of] = bytes.array()?;
-            let call = match of % 2 {
-                0 => Submission::SettleTpc(SettleTpc { id: tpc(world, bytes)? }),
-                _ => Submission::SettleMpc(SettleMpc { id: mpc(world, bytes)? }),
-            };
-            world.call(user_of(user), call);
+            let [user, what] = bytes.array()?;
+            match what % 4 {
+                0 => {
+                    let channels = tpcs(world, what / 4, bytes)?;
+                    world.call(user_of(user), Submission::SettleChannels(SettleChannels { channels }), 0);
+                }
+                // Without what its party knows better.
+                1 => {
+                    let (channels, then) = (tpcs(world, what / 8, bytes)?, resolution(what / 4));
+                    world.call(user_of(user), Submission::DisputeChannels(DisputeChannels { channels, then }), 0);
+                }
+                _ => {
+                    let call = pick(&world.withheld, bytes)?;
+                    world.call(ADVERSARY, call, 0);
+                }
+            }
         }
     }
     Some(())
@@ -116,11 +127,12 @@ fn command(world: &World, user: usize, bytes: &mut Bytes) -> Option<Command> {
     Some(match kind % 15 {
         0 => {
             let [other, window] = bytes.array()?;
-            let peer = account(user_of(other));
+            let (peer, value) = (account(user_of(other)), amount(other / 3));
             let mut parties = [account(user), peer];
             parties.sort();
             let nonce = world.chain.next_nonce(&parties);
-            Command::OpenTpc { peer, nonce, own, theirs, window: WINDOW * Timestamp::from(window), valid_until }
+            let window = WINDOW * Timestamp::from(window);
+            Command::OpenTpc { peer, nonce, own, theirs, value, window, valid_until }
         }
         1 => Command::PayTpc { tpc: tpc(world, bytes)?, amount: own },
         2 => Command::CheckpointTpc(tpc(world, bytes)?),
@@ -131,30 +143,28 @@ fn command(world: &World, user: usize, bytes: &mut Bytes) -> Option<Command> {
             if channels.len() > 1 {
                 channels.remove(usize::from(without) % channels.len());
             }
-            Command::CreateMpc { channels, window: WINDOW, valid_until }
+            Command::CreateMpc { channels, valid_until }
         }
         5 => Command::TopUpTpc { tpc: tpc(world, bytes)?, own, theirs, valid_until },
         6 => Command::WithdrawTpc { tpc: tpc(world, bytes)?, own, theirs, valid_until },
         7 => {
-            let (tpc, [parts]) = (tpc(world, bytes)?, bytes.array()?);
+            let (first, [parts]) = (tpc(world, bytes)?, bytes.array()?);
+            let others = (0..parts / 4 % 3).map(|_| tpc(world, bytes)).collect::<Option<Vec<_>>>()?;
+            let channels = [vec![first], others].concat();
             let rest = |all: Balance, each: Balance| all.saturating_sub(each.saturating_mul((parts % 4).into()));
-            let [all_own, all_theirs] = family(world, user, tpc);
-            let mut shares = vec![(own, theirs); usize::from(parts % 4)];
-            shares.insert(0, (rest(all_own, own), rest(all_theirs, theirs)));
-            Command::SplitTpc { tpc, parts: shares }
+            let [all_own, all_theirs] = held(world, user, &channels);
+            let mut parts = vec![(own, theirs); usize::from(parts % 4)];
+            parts.insert(0, (rest(all_own, own), rest(all_theirs, theirs)));
+            Command::SplitTpc { channels, parts, valid_until }
         }
-        8 => Command::JoinMpc {
-            mpc: mpc(world, bytes)?,
-            member: tpc(world, bytes)?,
-            tpc: tpc(world, bytes)?,
-            valid_until,
-        },
+        8 => {
+            Command::JoinMpc { mpc: mpc(world, bytes)?, host: tpc(world, bytes)?, tpc: tpc(world, bytes)?, valid_until }
+        }
         9 => Command::LeaveMpc { tpc: tpc(world, bytes)?, valid_until },
-        10 => Command::DisputeTpc(tpc(world, bytes)?),
+        10 => Command::Dispute { channels: vec![tpc(world, bytes)?], then: Resolution::Settle },
         11 => {
-            let (mpc, [exits]) = (mpc(world, bytes)?, bytes.array()?);
-            let exits = (0..exits % 3).map(|_| tpc(world, bytes)).collect::<Option<_>>()?;
-            Command::DisputeMpc { mpc, exits }
+            let [how] = bytes.array()?;
+            Command::Dispute { channels: tpcs(world, how / 2, bytes)?, then: resolution(how) }
         }
         12 => {
             let (mpc, [scope, count]) = (mpc(world, bytes)?, bytes.array()?);
@@ -171,15 +181,12 @@ fn command(world: &World, user: usize, bytes: &mut Bytes) -> Option<Command> {
     })
 }
 
-/// What `user` and its peer hold in all parts of a channel.
-fn family(world: &World, user: usize, whole: TpcId) -> [Balance; 2] {
-    let channels = world.users[user].party.channels().values();
-    let owners = channels.clone().find(|channel| channel.latest.tpc == whole).map(|channel| channel.owners);
-    let is_part = |nonce, parties| Some((nonce, parties)) == owners.map(|owners| (owners.nonce, owners.parties));
-    let parts = channels.filter(|channel| is_part(channel.owners.nonce, channel.owners.parties));
-    parts.fold([0, 0], |[own, theirs], part| {
-        let held = part.own(account(user));
-        [own + held, theirs + part.latest.total().unwrap_or_default() - held]
+/// What `user` and its peer hold in some of its channels.
+fn held(world: &World, user: usize, channels: &[TpcId]) -> [Balance; 2] {
+    let known = channels.iter().filter_map(|tpc| world.users[user].party.channels().get(tpc));
+    known.fold([0, 0], |[own, theirs], channel| {
+        let held = channel.own(account(user));
+        [own + held, theirs + channel.latest.total().unwrap_or_default() - held]
     })
 }
 
@@ -203,7 +210,9 @@ fn sign(keys: &Keys, message: &mut Message) {
     let sign = |action: Action| keys.sign(&action.payload(&Native, &DOMAIN));
     match message {
         Message::TpcCreate { creation, signature } => *signature = sign(Action::CreateTpc(creation)),
-        Message::TpcUpdate { entry, signature } => *signature = sign(Action::UpdateTpc(entry)),
+        Message::TpcUpdate { entry, signature } => {
+            *signature = sign(Action::Update(&Update { entries: vec![*entry] }));
+        }
         Message::TpcClose { close, signature } => *signature = sign(Action::CloseTpc(close)),
         Message::TpcAgreement { agreement, signature } => *signature = sign(agreement.action()),
         Message::MpcCreate { creation, by, .. } => by.signature = sign(Action::CreateMpc(creation)),
@@ -238,6 +247,18 @@ fn tpc(world: &World, bytes: &mut Bytes) -> Option<TpcId> {
     known.dedup();
     let index = usize::from(index).checked_rem(known.len() + 1)?;
     Some(known.get(index).copied().unwrap_or(TpcId([0; 32])))
+}
+
+/// One to three channels.
+fn tpcs(world: &World, count: u8, bytes: &mut Bytes) -> Option<Vec<TpcId>> {
+    (0..=count % 3).map(|_| tpc(world, bytes)).collect()
+}
+
+fn resolution(byte: u8) -> Resolution {
+    match byte % 2 {
+        0 => Resolution::Settle,
+        _ => Resolution::Renew,
+    }
 }
 
 /// A group that the chain knows, or, rarely, one that nobody does.

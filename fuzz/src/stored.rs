@@ -13,12 +13,15 @@ use braid::{
 };
 use codec::{Compact, Decode, DecodeAll, Encode};
 use protocol::{
-    event::{MpcDisputed, MpcLeft, TpcDisputed, TpcDivided},
-    Domain, MpcId, Timestamp,
+    event::{ChannelDisputed, Disputed, MpcLeft, TpcSplit},
+    AccountId, Domain, MpcId, Resolution, Timestamp, TpcId,
 };
 
 /// When it is read.
 const NOW: Timestamp = 1_000_000;
+
+/// Who watches.
+const WATCHER: AccountId = AccountId([3; 32]);
 
 /// The most channels and groups of it that something is done with.
 const MAX_USED: usize = 3;
@@ -38,17 +41,19 @@ fn watch(bytes: &[u8]) {
     let Ok(evidence) = Evidence::from_bytes(bytes) else { return };
     assert_eq!(Evidence::from_bytes(&evidence.to_bytes()).as_ref(), Ok(&evidence));
     let mut watcher = Watcher::default();
-    for (tpc, deadline) in evidence.tpcs.keys().copied().take(MAX_USED).zip([NOW, NOW - 1, NOW + 1]) {
-        watcher.follow(&evidence, &Event::TpcDisputed(TpcDisputed { tpc, deadline, epoch: 0, version: 0 }));
-        watcher.follow(&evidence, &Event::TpcDivided(TpcDivided { tpc, epoch: 0, parts: vec![] }));
-    }
-    for (mpc, deadline) in evidence.mpcs.keys().copied().take(MAX_USED).zip([NOW, NOW - 1, NOW + 1]) {
-        watcher.follow(&evidence, &Event::MpcDisputed(MpcDisputed { mpc, deadline }));
-    }
-    for task in watcher.tasks(&evidence, NOW) {
+    let channels = evidence.named().into_iter().take(MAX_USED).zip([NOW, NOW - 1, NOW + 1]);
+    let channels = channels.map(|(tpc, deadline)| disputed(tpc, deadline)).collect();
+    watcher.follow(&Event::Disputed(Disputed { channels }));
+    evidence.channels.keys().take(MAX_USED).for_each(|tpc| watcher.bring(*tpc));
+    for task in watcher.tasks(&evidence, WATCHER, NOW) {
         task.submission.call_data();
     }
-    assert!(watcher.tasks(&evidence, NOW).is_empty(), "nothing is brought twice");
+    watcher.next_deadline(&evidence, &WATCHER);
+    assert!(watcher.tasks(&evidence, WATCHER, NOW).is_empty(), "nothing is brought twice");
+}
+
+fn disputed(tpc: TpcId, deadline: Timestamp) -> ChannelDisputed {
+    ChannelDisputed { tpc, epoch: 0, version: 0, deadline, then: Resolution::Settle }
 }
 
 /// A party does what it is asked for, whatever it remembers.
@@ -68,21 +73,20 @@ fn wake_party(bytes: &[u8]) {
             Command::CloseTpc { tpc, valid_until },
             Command::TopUpTpc { tpc, own, theirs, valid_until },
             Command::WithdrawTpc { tpc, own, theirs, valid_until },
-            Command::SplitTpc { tpc, parts },
+            Command::SplitTpc { channels: vec![tpc], parts, valid_until },
             Command::LeaveMpc { tpc, valid_until },
-            Command::DisputeTpc(tpc),
-            Command::CreateMpc { channels: vec![(channel.owners, channel.latest)], window: 10_000, valid_until },
+            Command::Dispute { channels: vec![tpc], then: Resolution::Renew },
+            Command::CreateMpc { channels: vec![(channel.owners, channel.latest)], valid_until },
         ];
         inputs.extend(commands.map(Input::Command));
-        let divided = TpcDivided { tpc, epoch: channel.latest.epoch, parts: vec![channel.latest.balances; 2] };
-        inputs.push(Input::Chain(Event::TpcDivided(divided)));
+        let part = TpcId([7; 32]);
+        let parts = vec![(tpc, channel.latest.balances), (part, [1, 1])];
+        inputs.push(Input::Chain(Event::TpcSplit(TpcSplit { from: vec![tpc], epoch: channel.latest.epoch, parts })));
+        let channels = vec![disputed(tpc, NOW - 1)];
+        inputs.push(Input::Chain(Event::Disputed(Disputed { channels })));
     }
     for mpc in party.groups().take(MAX_USED) {
-        let commands = [
-            Command::Checkpoint(mpc),
-            Command::DisputeMpc { mpc, exits: vec![] },
-            Command::CloseMpc { mpc, valid_until },
-        ];
+        let commands = [Command::Checkpoint(mpc), Command::CloseMpc { mpc, valid_until }];
         inputs.extend(commands.map(Input::Command));
     }
     for input in inputs {

@@ -3,18 +3,19 @@
 
 use super::{
     message::{Message, Payment, Reason, Scope, UpdateId},
+    party::MAX_VERSION_STEP,
     step::{Effect, Notice, Peer, Step},
 };
 use crate::{
-    contract::Event,
     keys::Native,
     planning::{plan, planner::Strategy, Edge},
 };
 use codec::{Decode, Encode};
 use protocol::{
+    event::{ChannelSettled, Event},
     rules::{self, next_version},
-    AccountId, Action, Crypto, Domain, Entry, MpcClose, MpcCreation, MpcId, MpcUpdate, Owners, PartySignature,
-    Signature, TpcId, Version,
+    AccountId, Action, Crypto, Domain, Entry, MpcClose, MpcCreation, MpcId, Owners, PartySignature, Signature, TpcId,
+    Update, Version,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -35,16 +36,18 @@ struct Group {
     queue: VecDeque<(AccountId, Payment)>,
     /// Channels that joined and whose owners nobody has told yet.
     joined: BTreeSet<TpcId>,
-    /// Channels of an update that somebody signed and that was not completed: the next update covers them all.
-    unfinished: BTreeSet<TpcId>,
+    /// Updates that somebody may have signed and that were not completed: the next update covers all their channels.
+    unfinished: Vec<Update>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 struct Channel {
     owners: Owners,
     latest: Entry,
-    /// The highest version that was ever proposed.
+    /// The highest version that was ever proposed, or that an owner says it has signed.
     proposed: Version,
+    /// Nothing is proposed on it until it is settled, or its owners say that it was renewed.
+    disputed: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -65,7 +68,7 @@ struct Round {
     id: UpdateId,
     requester: AccountId,
     payment: Payment,
-    update: MpcUpdate,
+    update: Update,
     asked: BTreeSet<AccountId>,
 }
 
@@ -103,6 +106,12 @@ impl Coordinator {
     }
 }
 
+impl Channel {
+    fn new(owners: Owners, latest: Entry) -> Self {
+        Self { owners, latest, proposed: latest.version, disputed: false }
+    }
+}
+
 impl Group {
     fn members(&self) -> BTreeSet<AccountId> {
         self.channels.values().flat_map(|channel| channel.owners.parties).collect()
@@ -118,39 +127,69 @@ impl Group {
     }
 
     /// The update that settles `payment`, covering every channel that an earlier one has left in flight.
-    fn plan(&self, payment: &Payment) -> Result<MpcUpdate, Reason> {
-        let edges = self.channels.iter().map(|(tpc, channel)| Edge {
+    ///
+    /// What is in flight beside a disputed channel is decided by that dispute: its channels wait.
+    fn plan(&self, payment: &Payment) -> Result<Update, Reason> {
+        let is_disputed = |entry: &Entry| self.channels.get(&entry.tpc).is_some_and(|channel| channel.disputed);
+        let (waiting, unfinished): (Vec<_>, Vec<_>) =
+            self.unfinished.iter().partition(|update| update.entries.iter().any(is_disputed));
+        let named = |updates: Vec<&Update>| -> BTreeSet<TpcId> {
+            updates.into_iter().flat_map(|update| &update.entries).map(|entry| entry.tpc).collect()
+        };
+        let (waiting, unfinished) = (named(waiting), named(unfinished));
+        let open = || self.channels.iter().filter(|(tpc, channel)| !channel.disputed && !waiting.contains(*tpc));
+        let edges = open().map(|(tpc, channel)| Edge {
             tpc: *tpc,
             parties: channel.owners.parties,
             balances: channel.latest.balances,
         });
         let moved = plan(&edges.collect::<Vec<_>>(), &payment.transfers, Strategy::Flow).map_err(Reason::NoPlan)?;
-        let named = self
-            .channels
-            .iter()
-            .filter(|(tpc, _)| payment.scope == Scope::All || moved.contains_key(tpc) || self.unfinished.contains(tpc));
+        let named = open()
+            .filter(|(tpc, _)| payment.scope == Scope::All || moved.contains_key(tpc) || unfinished.contains(*tpc));
         let entries = named.map(|(tpc, channel)| {
             let version = next_version(channel.latest.version.max(channel.proposed))?;
             let balances = moved.get(tpc).copied().unwrap_or(channel.latest.balances);
             Ok(Entry { version, balances, ..channel.latest })
         });
         let entries = entries.collect::<Result<Vec<_>, protocol::Error>>()?;
-        rules::check_entries(&entries)?;
-        Ok(MpcUpdate { mpc: payment.mpc, entries })
+        rules::check_ascending(entries.iter().map(|entry| &entry.tpc))?;
+        Ok(Update { entries })
+    }
+
+    /// Forgets what was left in flight, as far as every channel is beyond it.
+    fn forget(&mut self) {
+        let Self { channels, unfinished, .. } = self;
+        let is_beyond =
+            |entry: &Entry| channels.get(&entry.tpc).is_none_or(|channel| channel.latest.order() >= entry.order());
+        unfinished.retain(|update| !update.entries.iter().all(is_beyond));
+    }
+
+    /// A dispute has ended an epoch of a channel before `latest`, the state that it goes on from if it is still there. What
+    /// was left in flight on it is on chain or void.
+    fn end_epoch(&mut self, tpc: TpcId, latest: Option<Entry>) {
+        let is_over = |entry: &Entry| entry.tpc == tpc && latest.is_none_or(|latest| entry.epoch < latest.epoch);
+        self.unfinished.retain(|update| !update.entries.iter().any(is_over));
+        match (latest, self.channels.get_mut(&tpc)) {
+            (Some(latest), Some(channel)) => *channel = Channel::new(channel.owners, latest),
+            _ => drop(self.channels.remove(&tpc)),
+        }
     }
 }
 
 impl Turn {
     fn message(&mut self, from: AccountId, message: Message) {
         match message {
-            Message::MpcCreate { creation, owners, by } => self.create(from, creation, owners, by),
+            Message::MpcCreate { creation, owners, latest, by } => self.create(from, creation, owners, latest, by),
             Message::MpcCreateAgree { mpc, signature } => self.agree_to_create(from, mpc, signature),
             Message::MpcJoined { mpc, owners, entry } => self.joined(from, mpc, owners, entry),
             Message::MpcPay { payment } => self.enqueue(from, payment),
             Message::MpcConsent { update } => self.consent(from, update),
             Message::MpcUpdateAgree { update, signature } => self.sign(from, update, signature),
             Message::MpcUpdateReject { update, reason } => match self.round(update) {
-                Some(mpc) if self.is_asked(mpc, from) => self.fail(mpc, reason),
+                Some(mpc) if self.is_asked(mpc, from) => {
+                    self.learn(mpc, from, &reason);
+                    self.fail(mpc, reason);
+                }
                 _ => self.ignore(),
             },
             Message::MpcClose { close, by } => self.close(from, close, by),
@@ -178,59 +217,104 @@ impl Turn {
                     group.stage = Stage::Idle;
                 }
             }
-            Event::MpcEntered(event) => {
+            Event::MpcJoined(event) => {
                 if let Some(group) = self.coordinator.groups.get_mut(&event.mpc) {
                     let joined = event.tpcs.into_iter().filter(|tpc| !group.channels.contains_key(tpc));
                     group.joined.extend(joined);
                 }
             }
             Event::MpcLeft(event) => {
+                self.stop(&event.tpcs, Reason::Protocol(protocol::Error::UnknownMpc(event.mpc)));
                 if let Some(group) = self.coordinator.groups.get_mut(&event.mpc) {
                     for tpc in &event.tpcs {
                         group.channels.remove(tpc);
                         group.joined.remove(tpc);
-                        group.unfinished.remove(tpc);
+                    }
+                    group.forget();
+                }
+            }
+            Event::MpcClosed(event) => drop(self.coordinator.groups.remove(&event.mpc)),
+            Event::Updated(event) => {
+                for group in self.coordinator.groups.values_mut() {
+                    for entry in &event.entries {
+                        group.channels.entry(entry.tpc).and_modify(|channel| {
+                            if channel.latest.order() < entry.order() {
+                                channel.latest = *entry;
+                            }
+                        });
+                    }
+                    group.forget();
+                }
+            }
+            Event::Disputed(event) => {
+                let tpcs: Vec<_> = event.channels.iter().map(|channel| channel.tpc).collect();
+                self.stop(&tpcs, Reason::Disputed);
+                for group in self.coordinator.groups.values_mut() {
+                    for tpc in &tpcs {
+                        group.channels.entry(*tpc).and_modify(|channel| channel.disputed = true);
                     }
                 }
             }
-            // A disputed group signs nothing any more, so there is nothing left to do for it.
-            Event::MpcDisputed(protocol::event::MpcDisputed { mpc, .. })
-            | Event::MpcClosed(protocol::event::MpcClosed { mpc })
-            | Event::MpcSettled(protocol::event::MpcSettled { mpc }) => {
-                self.coordinator.groups.remove(&mpc);
+            Event::Settled(event) => {
+                let tpcs: Vec<_> = event.channels.iter().map(|channel| channel.tpc).collect();
+                self.stop(&tpcs, Reason::Disputed);
+                for group in self.coordinator.groups.values_mut() {
+                    event.channels.iter().for_each(|ChannelSettled { tpc, .. }| group.end_epoch(*tpc, None));
+                }
+                self.coordinator.groups.retain(|_, group| !group.channels.is_empty());
             }
             _ => {}
         }
     }
 
-    fn create(&mut self, from: AccountId, creation: MpcCreation, owners: Vec<Owners>, by: PartySignature) {
+    /// Fails what is under way on channels: it will not be signed any more.
+    fn stop(&mut self, tpcs: &[TpcId], reason: Reason) {
+        let named = |group: &Group| match &group.stage {
+            Stage::Consenting(round, _) | Stage::Signing(round, _) => {
+                round.update.entries.iter().any(|entry| tpcs.contains(&entry.tpc))
+            }
+            Stage::Closing(close, _) => close.members.iter().any(|member| tpcs.contains(&member.tpc)),
+            Stage::Creating(..) | Stage::Created | Stage::Idle => false,
+        };
+        let groups: Vec<_> =
+            self.coordinator.groups.iter().filter(|(_, group)| named(group)).map(|(mpc, _)| *mpc).collect();
+        groups.into_iter().for_each(|mpc| self.fail(mpc, reason.clone()));
+    }
+
+    fn create(
+        &mut self,
+        from: AccountId,
+        creation: MpcCreation,
+        owners: Vec<Owners>,
+        latest: Vec<Entry>,
+        by: PartySignature,
+    ) {
         let mpc = creation.id(&Native, &self.coordinator.domain);
-        let belongs = |(entry, owners): (&Entry, &Owners)| entry.tpc == owners.tpc(&Native);
-        let fits = creation.entries.len() == owners.len() && creation.entries.iter().zip(&owners).all(belongs);
+        let tpcs = || creation.members.iter().map(|member| member.tpc);
+        let fits = latest.iter().map(|entry| entry.tpc).eq(tpcs())
+            && owners.iter().map(|owners| owners.tpc(&Native)).eq(tpcs());
         let known = owners.iter().any(|owners| owners.parties.contains(&from));
-        if !fits || !known || by.party != from || rules::check_entries(&creation.entries).is_err() {
+        let ascending = rules::check_ascending(creation.members.iter().map(|member| &member.tpc));
+        if !fits || !known || by.party != from || ascending.is_err() {
             let reason = Reason::WrongOwners;
             return self.send(from, Message::MpcCreateFailed { mpc, reason });
         }
         if self.coordinator.groups.contains_key(&mpc) {
             return self.ignore();
         }
-        let channels =
-            creation.entries.iter().zip(&owners).map(|(entry, owners)| {
-                (entry.tpc, Channel { owners: *owners, latest: *entry, proposed: entry.version })
-            });
+        let channels = latest.iter().zip(&owners).map(|(entry, owners)| (entry.tpc, Channel::new(*owners, *entry)));
         let group = Group {
             channels: channels.collect(),
             stage: Stage::Creating(creation.clone(), Signatures::from([(from, by.signature)])),
             queue: VecDeque::new(),
             joined: BTreeSet::new(),
-            unfinished: BTreeSet::new(),
+            unfinished: vec![],
         };
         let others: Vec<_> = group.members().into_iter().filter(|member| *member != from).collect();
         self.coordinator.groups.insert(mpc, group);
         for member in others {
-            let (creation, owners) = (creation.clone(), owners.clone());
-            self.send(member, Message::MpcCreate { creation, owners, by });
+            let (creation, owners, latest) = (creation.clone(), owners.clone(), latest.clone());
+            self.send(member, Message::MpcCreate { creation, owners, latest, by });
         }
     }
 
@@ -250,14 +334,37 @@ impl Turn {
         }
     }
 
-    /// Learns who owns a channel that the chain says has joined. Should the state be wrong, its owners will say so.
+    /// Learns who owns a channel that the chain says has joined, or the state from which a disputed one goes on. Should it
+    /// be wrong, its owners will say so.
     fn joined(&mut self, from: AccountId, mpc: MpcId, owners: Owners, entry: Entry) {
         let proven = owners.parties.contains(&from) && owners.tpc(&Native) == entry.tpc;
         let Some(group) = self.coordinator.groups.get_mut(&mpc).filter(|_| proven) else { return self.ignore() };
-        if !group.joined.remove(&entry.tpc) {
-            return self.ignore();
+        if group.joined.remove(&entry.tpc) {
+            group.channels.insert(entry.tpc, Channel::new(owners, entry));
+            return;
         }
-        group.channels.insert(entry.tpc, Channel { owners, latest: entry, proposed: entry.version });
+        match group.channels.get(&entry.tpc) {
+            Some(channel) if channel.disputed && channel.latest.epoch < entry.epoch => {
+                group.end_epoch(entry.tpc, Some(entry));
+                self.next(mpc);
+            }
+            // Both owners say so.
+            Some(channel) if channel.latest.epoch == entry.epoch => {}
+            _ => self.ignore(),
+        }
+    }
+
+    /// Learns which versions of an owner's channels are used up.
+    fn learn(&mut self, mpc: MpcId, from: AccountId, reason: &Reason) {
+        let (Reason::Outdated(entries), Some(group)) = (reason, self.coordinator.groups.get_mut(&mpc)) else { return };
+        for entry in entries {
+            if let Some(channel) = group.channels.get_mut(&entry.tpc) {
+                if channel.owners.parties.contains(&from) {
+                    let furthest = channel.latest.version.saturating_add(MAX_VERSION_STEP);
+                    channel.proposed = channel.proposed.max(entry.version.min(furthest));
+                }
+            }
+        }
     }
 
     fn enqueue(&mut self, from: AccountId, payment: Payment) {
@@ -292,7 +399,7 @@ impl Turn {
                 group.channels.entry(entry.tpc).and_modify(|channel| channel.proposed = entry.version);
             }
             let asked: BTreeSet<_> = group.owners(&update.entries).collect();
-            let id = Action::UpdateMpc(&update).payload(&Native, &self.coordinator.domain);
+            let id = Action::Update(&update).payload(&Native, &self.coordinator.domain);
             let round = Round { id, requester, payment, update, asked };
             if round.payment.confirm {
                 let owners = group.proofs(&round.update.entries);
@@ -348,8 +455,8 @@ impl Turn {
         let (round, signatures) = (round.clone(), listed(signatures));
         for entry in &round.update.entries {
             group.channels.entry(entry.tpc).and_modify(|channel| channel.latest = *entry);
-            group.unfinished.remove(&entry.tpc);
         }
+        group.forget();
         group.stage = Stage::Idle;
         let id = round.id;
         self.send_all(round.asked, || Message::MpcUpdated { update: id, signatures: signatures.clone() });
@@ -367,9 +474,10 @@ impl Turn {
         if !good || !members.contains(&from) {
             return self.ignore();
         }
-        let latest: Vec<_> = group.channels.values().map(|channel| channel.latest).collect();
-        let refusal = if latest != close.entries {
-            Some(Reason::Outdated(latest))
+        let named = close.members.iter().map(|member| &member.tpc);
+        let refusal = if !group.channels.keys().eq(named) {
+            let expected = u32::try_from(group.channels.len()).unwrap_or(u32::MAX);
+            Some(protocol::Error::ChannelsMissing { expected }.into())
         } else if group.stage != Stage::Idle {
             Some(Reason::InFlight)
         } else {
@@ -420,7 +528,7 @@ impl Turn {
             }
             Stage::Signing(round, _) => {
                 // Any of those asked may have signed, whether or not the answer has arrived.
-                group.unfinished.extend(round.update.entries.iter().map(|entry| entry.tpc));
+                group.unfinished.push(round.update.clone());
                 self.fail_round(mpc, round, reason);
             }
             stage @ (Stage::Created | Stage::Idle) => group.stage = stage,

@@ -3,17 +3,17 @@
 use crate::planning::{NoPlan, Transfer};
 use codec::{Decode, DecodeAll, Encode};
 use protocol::{
-    Action, Entry, Error, MpcClose, MpcCreation, MpcId, MpcJoin, MpcLeave, MpcUpdate, Owners, PartySignature,
-    Signature, Timestamp, TpcClose, TpcCreation, TpcId, TpcSplit, TpcTopUp, TpcWithdrawal, Version,
+    Action, Entry, Error, MpcClose, MpcCreation, MpcId, MpcJoin, MpcLeave, Owners, PartySignature, Signature,
+    Timestamp, TpcClose, TpcCreation, TpcId, TpcSplit, TpcTopUp, TpcWithdrawal, Update, Version,
 };
 
 /// The first byte of every frame.
-const FRAME_VERSION: u8 = 1;
+const FRAME_VERSION: u8 = 2;
 
-/// The longest frame in bytes. An update of 4,096 channels fits.
+/// The longest frame in bytes. The largest update fits, whoever owns its channels.
 pub const MAX_FRAME: usize = 1 << 20;
 
-/// Names an update of a multi-party channel: the payload that is signed for it.
+/// Names an update: the payload that is signed for it.
 pub type UpdateId = [u8; 32];
 
 /// A multi-party transaction that a member wants settled.
@@ -45,7 +45,7 @@ pub enum Agreement {
     TopUp(TpcTopUp),
     /// A part of the funds to the accounts.
     Withdraw(TpcWithdrawal),
-    /// Parts that are paid with independently, or one whole again.
+    /// Other channels with the same sum.
     Split(TpcSplit),
     /// The channel enters a multi-party channel that exists.
     Join(MpcJoin),
@@ -65,27 +65,39 @@ impl Agreement {
         }
     }
 
-    /// The channel that it is about. `None` if it names more than one, which two owners alone do not agree on.
-    pub fn tpc(&self) -> Option<TpcId> {
+    /// The channels that it is about. Both owners own them all.
+    pub fn tpcs(&self) -> Vec<TpcId> {
         match self {
-            Self::TopUp(top_up) => Some(top_up.snapshot.tpc),
-            Self::Withdraw(withdrawal) => Some(withdrawal.snapshot.tpc),
-            Self::Split(split) => Some(split.tpc),
-            Self::Join(MpcJoin { entries, .. }) | Self::Leave(MpcLeave { entries, .. }) => match &entries[..] {
-                [entry] => Some(entry.tpc),
-                _ => None,
-            },
+            Self::Join(MpcJoin { members, .. }) | Self::Leave(MpcLeave { members, .. }) => {
+                members.iter().map(|member| member.tpc).collect()
+            }
+            _ => self.last().iter().map(|last| last.tpc).collect(),
         }
     }
 
-    /// When it becomes void; a split never does.
-    pub fn valid_until(&self) -> Option<Timestamp> {
+    /// The channel that answers name it by: the first. `None` if it names none.
+    pub fn tpc(&self) -> Option<TpcId> {
+        self.tpcs().first().copied()
+    }
+
+    /// The states that end its channels' epochs. Registrations end none.
+    pub fn last(&self) -> &[Entry] {
+        match self {
+            Self::TopUp(top_up) => std::slice::from_ref(&top_up.last),
+            Self::Withdraw(withdrawal) => std::slice::from_ref(&withdrawal.last),
+            Self::Split(split) => &split.last,
+            Self::Join(_) | Self::Leave(_) => &[],
+        }
+    }
+
+    /// When it becomes void.
+    pub fn valid_until(&self) -> Timestamp {
         match self {
             Self::TopUp(TpcTopUp { valid_until, .. })
             | Self::Withdraw(TpcWithdrawal { valid_until, .. })
+            | Self::Split(TpcSplit { valid_until, .. })
             | Self::Join(MpcJoin { valid_until, .. })
-            | Self::Leave(MpcLeave { valid_until, .. }) => Some(*valid_until),
-            Self::Split(_) => None,
+            | Self::Leave(MpcLeave { valid_until, .. }) => *valid_until,
         }
     }
 }
@@ -112,10 +124,10 @@ pub enum Reason {
     UnknownMpc,
     #[error("a newer proposal for the channel is under way")]
     Superseded,
-    #[error("a dispute is running: wait until it is settled, or close together")]
+    #[error("a channel is disputed: wait until its deadline, or close it together")]
     Disputed,
-    #[error("the channel is split into parts: merge them first")]
-    Divided,
+    #[error("a dispute has ended an epoch of one of its channels: the update counts nowhere, so pay again")]
+    Void,
 }
 
 impl From<Error> for Reason {
@@ -178,10 +190,12 @@ pub enum Message {
         tpc: TpcId,
         reason: Reason,
     },
-    /// From the initiator to the coordinator, and by it to every other member. `owners` belong to the entries.
+    /// From the initiator to the coordinator, and by it to every other member. `owners` and `latest`, the newest states,
+    /// belong to the members.
     MpcCreate {
         creation: MpcCreation,
         owners: Vec<Owners>,
+        latest: Vec<Entry>,
         by: PartySignature,
     },
     MpcCreateAgree {
@@ -205,7 +219,7 @@ pub enum Message {
     MpcPay {
         payment: Payment,
     },
-    /// Tells the coordinator who owns a channel that has joined, and its state.
+    /// Tells the coordinator who owns a channel that has joined or was renewed, and its state.
     MpcJoined {
         mpc: MpcId,
         owners: Owners,
@@ -214,7 +228,7 @@ pub enum Message {
     /// Asks for consent; nothing is signed yet. `owners` belong to the entries.
     MpcPropose {
         payment: Payment,
-        update: MpcUpdate,
+        update: Update,
         owners: Vec<Owners>,
     },
     MpcConsent {
@@ -223,7 +237,7 @@ pub enum Message {
     /// Asks for the signature. `owners` belong to the entries.
     MpcUpdate {
         payment: Payment,
-        update: MpcUpdate,
+        update: Update,
         owners: Vec<Owners>,
     },
     MpcUpdateAgree {

@@ -2,7 +2,7 @@
 //!
 //! - this file: the state and the entrance
 //! - `tpc`: two-party channels
-//! - `agreement`: what two owners agree on beside payments: top-ups, withdrawals, parts, entering and leaving a group
+//! - `agreement`: what two owners agree on beside payments: top-ups, withdrawals, splits, joining and leaving a group
 //! - `mpc`: multi-party channels
 //! - `dispute`: what the chain decides, and what proves this user's states to it
 
@@ -13,22 +13,22 @@ mod tpc;
 
 use super::{
     message::{Agreement, Message, Payment, Reason, UpdateId},
-    step::{Effect, Notice, Peer, Step, Submission},
+    step::{Effect, Notice, Peer, Step},
 };
 use crate::{
-    contract::Event,
     keys::{Keys, Native},
-    watcher::MpcEvidence,
+    submission::Submission,
 };
 use codec::{Decode, Encode};
 use protocol::{
-    abi::UpdateTpc, AccountId, Action, Balance, Crypto, Domain, Entry, MpcClose, MpcCreation, MpcId, MpcUpdate, Nonce,
-    Owners, PartySignature, Signature, Timestamp, Tpc, TpcClose, TpcCreation, TpcId, TpcSplit, Version, Window,
+    event::Event, AccountId, Action, Asset, Balance, Crypto, Dispute, Domain, Entry, Epoch, MpcClose, MpcCreation,
+    MpcId, Nonce, Owners, PartySignature, Resolution, Signature, SignedUpdate, Timestamp, Tpc, TpcClose, TpcCreation,
+    TpcId, Update, Version, Window,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// The furthest that a peer may push a channel's version in one update, so that no peer can use them up.
-const MAX_VERSION_STEP: Version = 1 << 16;
+pub(super) const MAX_VERSION_STEP: Version = 1 << 16;
 
 /// A user's whole state. Its key is not in it.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -39,10 +39,25 @@ pub struct Party {
     spend: Balance,
     /// How many signatures it has made.
     signatures: u64,
-    /// Creations that it signed, with its signature, and that are not on chain yet.
-    opening: BTreeMap<TpcId, (TpcCreation, Signature)>,
+    /// Creations that it signed and that are not on chain yet.
+    opening: BTreeMap<TpcId, Opening>,
     channels: BTreeMap<TpcId, Channel>,
     groups: BTreeMap<MpcId, Group>,
+    /// Updates that it has signed and that are neither complete nor void (rule S2).
+    in_flight: BTreeMap<UpdateId, InFlight>,
+    /// The complete updates that the newest states of its channels rest on, as far as the contract does not hold them.
+    complete: Vec<SignedUpdate>,
+    /// What the contract's events have told of others' channels. One that is not listed is in epoch 0 and in no group, or
+    /// does not exist.
+    others: BTreeMap<TpcId, OnChain>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+struct Opening {
+    creation: TpcCreation,
+    own: Signature,
+    /// What this party sends along if it makes the call, in planck.
+    value: Balance,
 }
 
 /// A channel as its owner sees it.
@@ -50,35 +65,46 @@ pub struct Party {
 pub struct Channel {
     /// The owners, ascending, and what else the channel's id is made of.
     pub owners: Owners,
-    /// The newest state that both sides have signed, or that the chain holds.
+    /// The newest state that is complete, or that the chain holds.
     pub latest: Entry,
-    /// How long a dispute over it may be answered.
-    pub window: Window,
-    /// The group that the channel is in.
-    pub mpc: Option<MpcId>,
-    /// The end of the dispute over it, if there is one.
-    pub deadline: Option<Timestamp>,
-    /// The state that the contract holds.
-    on_chain: Entry,
-    /// What proves `latest`, if it was signed outside of a group and the chain may not have it.
-    proof: Option<[Signature; 2]>,
-    /// The newest division into parts, if the channel was ever divided, and what proves it, unless only the chain has told.
-    split: Option<(TpcSplit, Option<[Signature; 2]>)>,
-    /// Whether the contract holds a division into several parts.
-    divided_on_chain: bool,
+    /// How it stands on chain.
+    pub on_chain: OnChain,
+    /// The balances that the contract holds.
+    stored: [Balance; 2],
     /// The highest version of this epoch that this owner has signed: none is signed twice.
     signed: Version,
-    /// What it has signed and not seen decided.
-    in_flight: Option<InFlight>,
+    /// What it has signed beside updates and not seen decided: in flight until it is on chain or void (rule S3).
+    agreement: Option<Agreed>,
+}
+
+/// How a channel stands on chain, own or not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct OnChain {
+    /// Its epoch, and the version that the contract was last seen to hold.
+    pub order: (Epoch, Version),
+    /// The registered group that it is in.
+    pub mpc: Option<MpcId>,
+    /// How often it has been registered or released.
+    pub registrations: u32,
+    /// The dispute over it, if there is one.
+    pub dispute: Option<Dispute>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-enum InFlight {
-    TpcUpdate(Entry, Signature),
-    TpcClose(TpcClose, Signature),
-    Agreement(Box<Agreement>, Signature),
+struct InFlight {
+    update: Update,
+    owners: Vec<Owners>,
+    own: Signature,
+    /// The group whose coordinator leads it.
+    mpc: Option<MpcId>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+enum Agreed {
+    Close(TpcClose, Signature),
+    /// It stands at every channel that it names.
+    Both(Box<Agreement>, Signature),
     MpcCreate(MpcId),
-    MpcUpdate(MpcUpdate),
     MpcClose(MpcId),
 }
 
@@ -89,23 +115,13 @@ pub struct Group {
     forming: Option<(MpcCreation, Vec<Owners>)>,
     /// Whether this member brings the group's actions to the chain.
     initiator: bool,
-    /// The end of the dispute over it, if there is one.
-    deadline: Option<Timestamp>,
-    /// The newest complete state known of each channel known.
-    entries: BTreeMap<TpcId, Entry>,
-    /// Updates that this member signed and has not seen complete, with the owners of their channels.
-    signed: BTreeMap<UpdateId, (MpcUpdate, Vec<Owners>)>,
-    /// The complete updates that `entries` came from.
-    complete: Vec<MpcEvidence>,
-    /// Channels that were in it and that the contract no longer stores.
-    gone: BTreeSet<TpcId>,
     closing: Option<MpcClose>,
 }
 
 /// What an application asks of its party.
 #[derive(Clone, Debug)]
 pub enum Command {
-    /// Open a channel.
+    /// Open a channel of the native token.
     OpenTpc {
         /// With whom.
         peer: AccountId,
@@ -115,6 +131,8 @@ pub enum Command {
         own: Balance,
         /// What the peer puts in, in planck.
         theirs: Balance,
+        /// What this party sends along into its ledger with the creation, in planck.
+        value: Balance,
         /// How long a dispute over it may be answered.
         window: Window,
         /// When the agreement becomes void.
@@ -127,7 +145,7 @@ pub enum Command {
         /// How much, in planck.
         amount: Balance,
     },
-    /// Put the newest state of a channel that stands alone, and of its parts, on chain.
+    /// Put the newest complete state of a channel on chain.
     CheckpointTpc(TpcId),
     /// Close a channel that stands alone.
     CloseTpc {
@@ -136,12 +154,10 @@ pub enum Command {
         /// When the agreement becomes void.
         valid_until: Timestamp,
     },
-    /// Braid channels, each given by its owners and its newest state, into a multi-party channel.
+    /// Register channels, each given by its owners and its newest state, as a multi-party channel.
     CreateMpc {
         /// The channels in any order.
         channels: Vec<(Owners, Entry)>,
-        /// How long a dispute over it may be answered.
-        window: Window,
         /// When the agreement becomes void.
         valid_until: Timestamp,
     },
@@ -167,20 +183,21 @@ pub enum Command {
         /// When the agreement becomes void.
         valid_until: Timestamp,
     },
-    /// Divide a channel, with the parts that it may have, into parts that are paid with independently. One part makes it
-    /// whole again.
+    /// Turn channels with the same peer into others with the same sum: one into several, or several into one.
     SplitTpc {
-        /// The channel that was created.
-        tpc: TpcId,
-        /// What this party and the peer hold in each part, in planck. The channel itself is the first.
+        /// The channels, which stand alone. The first goes on as the first part; the others are gone.
+        channels: Vec<TpcId>,
+        /// What this party and the peer hold in each part, in planck.
         parts: Vec<(Balance, Balance)>,
+        /// When the agreement becomes void.
+        valid_until: Timestamp,
     },
     /// Bring a channel that stands alone into a group that exists.
     JoinMpc {
         /// The group.
         mpc: MpcId,
         /// A channel that is in it and that one of the two owners owns too.
-        member: TpcId,
+        host: TpcId,
         /// The channel.
         tpc: TpcId,
         /// When the agreement becomes void.
@@ -193,18 +210,17 @@ pub enum Command {
         /// When the agreement becomes void.
         valid_until: Timestamp,
     },
-    /// Put what proves a channel's newest state on chain and start its clock.
-    DisputeTpc(TpcId),
-    /// Put what proves a group's newest states on chain and start its clock.
-    DisputeMpc {
-        /// The group.
-        mpc: MpcId,
-        /// This party's channels in it that are to be settled to the accounts after the same deadline.
-        exits: Vec<TpcId>,
+    /// Put the newest complete states of this party's channels on chain and start their clocks, or decide that disputed ones
+    /// will be settled, not renewed.
+    Dispute {
+        /// The channels.
+        channels: Vec<TpcId>,
+        /// What happens to them after their deadlines.
+        then: Resolution,
     },
     /// Settle a multi-party transaction.
     Pay(Payment),
-    /// Put the newest complete updates of a group on chain.
+    /// Put the newest complete states of this party's channels in a group on chain.
     Checkpoint(MpcId),
     /// Close a multi-party channel.
     CloseMpc {
@@ -246,6 +262,9 @@ impl Party {
             opening: BTreeMap::new(),
             channels: BTreeMap::new(),
             groups: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
+            complete: vec![],
+            others: BTreeMap::new(),
         }
     }
 
@@ -264,7 +283,7 @@ impl Party {
         &self.channels
     }
 
-    /// The multi-party channels that it is in.
+    /// The multi-party channels that it has channels in.
     pub fn groups(&self) -> impl Iterator<Item = MpcId> + '_ {
         self.groups.iter().filter(|(_, group)| group.is_open()).map(|(id, _)| *id)
     }
@@ -288,6 +307,52 @@ impl Party {
         }
         Step::new(turn.party, turn.effects)
     }
+
+    fn owns(&self, owners: &Owners) -> bool {
+        owners.parties.contains(&self.account)
+    }
+
+    /// How a channel stands on chain, as far as events have told.
+    fn on_chain(&self, tpc: &TpcId) -> OnChain {
+        let own = self.channels.get(tpc).map(|channel| channel.on_chain);
+        own.or_else(|| self.others.get(tpc).copied()).unwrap_or_default()
+    }
+
+    /// Refuses what has to wait until something that this party has signed is decided.
+    fn check_decided(&self, channel: &Channel) -> Result<(), Reason> {
+        match channel.agreement.is_some() || self.in_flight_on(channel.latest.tpc).next().is_some() {
+            true => Err(Reason::InFlight),
+            false => Ok(()),
+        }
+    }
+
+    /// Refuses what a channel that is busy, disputed, or in the middle of another agreement cannot do.
+    fn check_free(&self, channel: &Channel) -> Result<(), Reason> {
+        channel.check_alone()?;
+        channel.check_undisputed()?;
+        self.check_decided(channel)
+    }
+
+    /// What is in flight on a channel.
+    fn in_flight_on(&self, tpc: TpcId) -> impl Iterator<Item = (&UpdateId, &InFlight)> {
+        self.in_flight.iter().filter(move |(_, flight)| flight.update.entries.iter().any(|entry| entry.tpc == tpc))
+    }
+
+    /// Forgets the updates that nothing rests on any more (rule S7).
+    fn forget(&mut self) {
+        let Self { channels, complete, in_flight, .. } = self;
+        complete.retain(|complete| {
+            complete.update.entries.iter().any(|entry| {
+                let channel = channels.get(&entry.tpc);
+                channel.is_some_and(|channel| channel.latest == *entry && channel.on_chain.order < entry.order())
+            })
+        });
+        in_flight.retain(|_, flight| {
+            let newer =
+                |entry: &Entry| channels.get(&entry.tpc).is_some_and(|channel| channel.latest.order() < entry.order());
+            flight.update.entries.iter().any(newer)
+        });
+    }
 }
 
 impl Channel {
@@ -302,26 +367,15 @@ impl Channel {
     }
 
     /// A channel that the chain holds at `state`.
-    fn new(owners: Owners, window: Window, state: Entry) -> Self {
+    fn new(owners: Owners, state: Entry) -> Self {
         Self {
             owners,
-            window,
-            signed: state.version,
             latest: state,
-            on_chain: state,
-            mpc: None,
-            deadline: None,
-            proof: None,
-            split: None,
-            divided_on_chain: false,
-            in_flight: None,
+            on_chain: OnChain { order: state.order(), ..OnChain::default() },
+            stored: state.balances,
+            signed: state.version,
+            agreement: None,
         }
-    }
-
-    /// The channel in `mpc`, which the chain holds at `state`. What it is divided into does not change by that.
-    fn entered(&self, mpc: MpcId, state: Entry) -> Self {
-        let (split, divided_on_chain) = (self.split.clone(), self.divided_on_chain);
-        Self { mpc: Some(mpc), split, divided_on_chain, ..Self::new(self.owners, self.window, state) }
     }
 
     fn peer(&self, account: AccountId) -> AccountId {
@@ -336,77 +390,84 @@ impl Channel {
     /// The channel as the rules see it, at its newest state.
     fn tpc(&self) -> Tpc {
         let Entry { balances, epoch, version, .. } = self.latest;
-        let (parties, window, mpc, deadline) = (self.owners.parties, self.window, self.mpc, self.deadline);
-        Tpc { parties, balances, epoch, version, window, mpc, deadline, split: None }
+        let OnChain { mpc, registrations, dispute, .. } = self.on_chain;
+        Tpc { owners: self.owners, balances, epoch, version, dispute, mpc, registrations }
     }
 
-    /// The id of the channel that was created, of which this one is a part.
-    fn whole(&self) -> TpcId {
-        Owners { part: None, ..self.owners }.tpc(&Native)
+    /// The state that the contract holds.
+    fn stored(&self) -> Entry {
+        let (epoch, version) = self.on_chain.order;
+        Entry { tpc: self.latest.tpc, epoch, version, balances: self.stored }
     }
 
-    /// Whether the newest division leaves more than one part.
-    fn is_divided(&self) -> bool {
-        self.split.as_ref().is_some_and(|(split, _)| split.parts.len() > 1)
+    /// The chain has put the channel into its next epoch, which voids what was signed for the one before.
+    fn begin_epoch(&mut self, state: Entry) {
+        self.on_chain.order = state.order();
+        (self.latest, self.stored, self.signed) = (state, state.balances, state.version);
+        self.agreement.take_if(|agreed| agreed.names_epoch());
     }
 
     /// Refuses what a channel that is busy in a group cannot do.
     fn check_alone(&self) -> Result<(), Reason> {
-        match self.mpc {
+        match self.on_chain.mpc {
             Some(_) => Err(protocol::Error::TpcBusy(self.latest.tpc).into()),
             None => Ok(()),
         }
     }
 
     fn check_undisputed(&self) -> Result<(), Reason> {
-        match self.deadline {
+        match self.on_chain.dispute {
             Some(_) => Err(Reason::Disputed),
             None => Ok(()),
         }
     }
 
-    /// Refuses what has to wait until another agreement is decided.
-    fn check_decided(&self) -> Result<(), Reason> {
-        match self.in_flight {
-            Some(_) => Err(Reason::InFlight),
-            None => Ok(()),
-        }
-    }
-
-    fn check_undivided(&self) -> Result<(), Reason> {
-        if self.is_divided() {
-            return Err(Reason::Divided);
+    /// Refuses a state that ends its epoch, or closes it, unless it is its newest state in the peer's turn.
+    fn check_last(&self, index: usize, last: &Entry) -> Result<(), Reason> {
+        self.check_turn(index, last)?;
+        if last.balances != self.latest.balances {
+            return Err(Reason::Outdated(vec![self.latest]));
         }
         Ok(())
     }
 
-    /// Refuses what a channel that is busy, in dispute, or in the middle of another agreement cannot do.
-    fn check_free(&self) -> Result<(), Reason> {
-        self.check_alone()?;
-        self.check_undisputed()?;
-        self.check_decided()
+    /// Refuses a state that is not the turn of the peer of the owner at `index`, that is not newer, or that uses up too many
+    /// versions or an epoch.
+    fn check_turn(&self, index: usize, entry: &Entry) -> Result<(), Reason> {
+        let Entry { epoch, version, .. } = self.latest;
+        let furthest = self.signed.max(version).saturating_add(MAX_VERSION_STEP);
+        if entry.epoch != epoch || entry.version <= version || entry.version > furthest || is_turn(index, entry.version)
+        {
+            return Err(Reason::Outdated(vec![self.latest]));
+        }
+        Ok(())
     }
 
-    /// The channel has come out of its group at `state`.
-    fn stand_alone(&mut self, state: Entry) {
-        (self.latest, self.on_chain) = (state, state);
-        (self.mpc, self.proof, self.in_flight) = (None, None, None);
-    }
-
-    /// The next version that the owner at `index` may propose.
-    fn next_version(&self, index: usize) -> Option<Version> {
-        next_turn(index, self.latest.version.max(self.signed))
+    /// The newest state under the next version that the owner at `index` may propose.
+    fn next(&self, index: usize) -> Option<Entry> {
+        Some(Entry { version: next_turn(index, self.latest.version.max(self.signed))?, ..self.latest })
     }
 }
 
-/// Whether the owner at `index` may propose the state with this version, or the split with this epoch: the owners take
-/// turns, so that two proposals at once never share one.
-fn is_turn(index: usize, number: u64) -> bool {
-    number % 2 == index as u64 % 2
+impl Agreed {
+    /// Whether it is good in one epoch only. Registrations are not.
+    fn names_epoch(&self) -> bool {
+        match self {
+            Self::Close(..) => true,
+            Self::Both(agreement, _) => !matches!(**agreement, Agreement::Join(_) | Agreement::Leave(_)),
+            Self::MpcCreate(_) | Self::MpcClose(_) => false,
+        }
+    }
 }
 
-/// The first number after `last` whose turn is that of the owner at `index`.
-fn next_turn(index: usize, last: u64) -> Option<u64> {
+/// Whether the owner at `index` may propose the state with this version: the owners take turns, so that two proposals at
+/// once never share one.
+fn is_turn(index: usize, version: Version) -> bool {
+    version % 2 == index as u64 % 2
+}
+
+/// The first version after `last` whose turn is that of the owner at `index`.
+fn next_turn(index: usize, last: Version) -> Option<Version> {
     let next = last.checked_add(1)?;
     if is_turn(index, next) {
         Some(next)
@@ -418,34 +479,19 @@ fn next_turn(index: usize, last: u64) -> Option<u64> {
 impl Group {
     /// A group that is being formed, or exists.
     fn new(forming: Option<(MpcCreation, Vec<Owners>)>) -> Self {
-        Self {
-            forming,
-            initiator: false,
-            deadline: None,
-            entries: BTreeMap::new(),
-            signed: BTreeMap::new(),
-            complete: vec![],
-            gone: BTreeSet::new(),
-            closing: None,
-        }
+        Self { forming, initiator: false, closing: None }
     }
 
     fn is_open(&self) -> bool {
         self.forming.is_none()
-    }
-
-    /// Every update that is known to be complete or that this member has signed, and that may yet count.
-    fn updates(&self) -> impl Iterator<Item = &MpcUpdate> {
-        let complete = self.complete.iter().map(|complete| &complete.update);
-        complete.chain(self.signed.values().map(|(update, _)| update))
     }
 }
 
 impl Turn<'_> {
     fn command(&mut self, now: Timestamp, command: Command) {
         let done = match command {
-            Command::OpenTpc { peer, nonce, own, theirs, window, valid_until } => {
-                self.open_tpc(peer, nonce, [own, theirs], window, valid_until)
+            Command::OpenTpc { peer, nonce, own, theirs, value, window, valid_until } => {
+                self.open_tpc(peer, nonce, [own, theirs], value, window, valid_until)
             }
             Command::PayTpc { tpc, amount } => self.pay_tpc(tpc, amount),
             Command::CheckpointTpc(tpc) => self.checkpoint_tpc(tpc),
@@ -454,44 +500,38 @@ impl Turn<'_> {
             Command::WithdrawTpc { tpc, own, theirs, valid_until } => {
                 self.propose_withdrawal(tpc, own, theirs, valid_until)
             }
-            Command::SplitTpc { tpc, parts } => self.propose_split(tpc, &parts),
-            Command::JoinMpc { mpc, member, tpc, valid_until } => self.propose_join(mpc, member, tpc, valid_until),
+            Command::SplitTpc { channels, parts, valid_until } => self.propose_split(&channels, &parts, valid_until),
+            Command::JoinMpc { mpc, host, tpc, valid_until } => self.propose_join(mpc, host, tpc, valid_until),
             Command::LeaveMpc { tpc, valid_until } => self.propose_leave(tpc, valid_until),
-            Command::DisputeTpc(tpc) => self.dispute_tpc(tpc),
-            Command::CreateMpc { channels, window, valid_until } => {
-                self.propose_mpc(now, channels, window, valid_until)
-            }
+            Command::Dispute { channels, then } => self.dispute(&channels, then),
+            Command::CreateMpc { channels, valid_until } => self.propose_mpc(now, channels, valid_until),
             Command::Pay(payment) => {
                 self.send(Peer::Coordinator, Message::MpcPay { payment });
                 Some(())
             }
             Command::Checkpoint(mpc) => self.checkpoint(mpc),
             Command::CloseMpc { mpc, valid_until } => self.propose_mpc_close(mpc, valid_until),
-            Command::DisputeMpc { mpc, exits } => self.dispute_mpc(mpc, exits),
         };
         if done.is_none() {
             self.tell(Notice::Ignored("the command does not fit the state of its channels"));
         }
     }
 
-    /// Forgets agreements that the contract no longer accepts, and groups that no longer stand.
+    /// Forgets agreements that the contract no longer accepts, and takes over what deadlines have decided.
     fn expire(&mut self, now: Timestamp) {
-        let due = |group: &Group| group.deadline.is_some_and(|deadline| now > deadline);
-        let gone: Vec<_> = self.party.groups.iter().filter(|(_, group)| due(group)).map(|(mpc, _)| *mpc).collect();
-        gone.into_iter().for_each(|mpc| self.dissolve(mpc));
+        self.end_disputes(now);
         let Party { opening, channels, groups, .. } = &mut self.party;
-        opening.retain(|_, (creation, _)| now <= creation.valid_until);
+        opening.retain(|_, opening| now <= opening.creation.valid_until);
         for group in groups.values_mut() {
             group.closing.take_if(|close| now > close.valid_until);
         }
         groups.retain(|_, group| group.forming.as_ref().is_none_or(|(creation, _)| now <= creation.valid_until));
         for channel in channels.values_mut() {
-            channel.in_flight.take_if(|in_flight| match in_flight {
-                InFlight::TpcClose(close, _) => now > close.valid_until,
-                InFlight::Agreement(agreement, _) => agreement.valid_until().is_some_and(|until| now > until),
-                InFlight::MpcCreate(mpc) => !groups.contains_key(mpc),
-                InFlight::MpcClose(mpc) => groups.get(mpc).is_none_or(|group| group.closing.is_none()),
-                InFlight::TpcUpdate(..) | InFlight::MpcUpdate(_) => false,
+            channel.agreement.take_if(|agreed| match agreed {
+                Agreed::Close(close, _) => now > close.valid_until,
+                Agreed::Both(agreement, _) => now > agreement.valid_until(),
+                Agreed::MpcCreate(mpc) => !groups.contains_key(mpc),
+                Agreed::MpcClose(mpc) => groups.get(mpc).is_none_or(|group| group.closing.is_none()),
             });
         }
     }
@@ -501,9 +541,59 @@ impl Turn<'_> {
         self.keys.sign(&action.payload(&Native, &self.party.domain))
     }
 
+    /// Signs an update of this party's channels, which it has checked, and has it in flight.
+    fn sign_update(&mut self, update: Update, owners: Vec<Owners>, mpc: Option<MpcId>) -> (UpdateId, Signature) {
+        let id = self.update_id(&update);
+        let own = self.sign(Action::Update(&update));
+        for entry in &update.entries {
+            if let Some(channel) = self.party.channels.get_mut(&entry.tpc) {
+                channel.signed = channel.signed.max(entry.version);
+            }
+        }
+        self.party.in_flight.insert(id, InFlight { update, owners, own, mpc });
+        (id, own)
+    }
+
+    /// Everybody has signed an update that is in flight.
+    fn complete(&mut self, id: UpdateId, signatures: Vec<PartySignature>) {
+        let Some(InFlight { update, owners, mpc, .. }) = self.party.in_flight.get(&id).cloned() else { return };
+        let is_disputed = |entry: &Entry| {
+            let OnChain { order, dispute, .. } = self.party.on_chain(&entry.tpc);
+            dispute.is_some() && order < entry.order()
+        };
+        let too_late = update.entries.iter().any(is_disputed);
+        let signed = SignedUpdate { update, owners, signatures };
+        if too_late {
+            // It counts once it is on chain, and may yet become void (rule S4).
+            return self.bring(vec![signed]);
+        }
+        for entry in &signed.update.entries {
+            if let Some(channel) = self.party.channels.get_mut(&entry.tpc) {
+                if channel.latest.order() < entry.order() {
+                    channel.latest = *entry;
+                }
+            }
+        }
+        self.tell_updated(mpc, &signed.update);
+        self.party.complete.push(signed);
+        self.party.forget();
+    }
+
+    fn tell_updated(&mut self, mpc: Option<MpcId>, update: &Update) {
+        match (mpc, update.entries.first()) {
+            (Some(mpc), _) => self.tell(Notice::MpcUpdated(mpc)),
+            (None, Some(entry)) => self.tell(Notice::TpcUpdated(entry.tpc)),
+            (None, None) => {}
+        }
+    }
+
     fn verify(&self, action: Action, signer: AccountId, signature: &Signature) -> bool {
         let payload = action.payload(&Native, &self.party.domain);
         Native.sr25519_verify(&signature.0, &payload, signer.as_ref())
+    }
+
+    fn update_id(&self, update: &Update) -> UpdateId {
+        Action::Update(update).payload(&Native, &self.party.domain)
     }
 
     fn send(&mut self, to: Peer, message: Message) {
@@ -511,7 +601,12 @@ impl Turn<'_> {
     }
 
     fn submit(&mut self, submission: Submission) {
-        self.effects.push(Effect::Submit(submission));
+        self.effects.push(Effect::Submit { submission, value: 0 });
+    }
+
+    /// Puts complete updates on chain.
+    fn bring(&mut self, updates: Vec<SignedUpdate>) {
+        Submission::of_updates(updates).into_iter().for_each(|submission| self.submit(submission));
     }
 
     fn tell(&mut self, notice: Notice) {
@@ -522,10 +617,10 @@ impl Turn<'_> {
         self.tell(Notice::Ignored(why));
     }
 
-    /// What this party has in flight on a channel, if it is what `wanted` looks for, with its index and the peer.
-    fn in_flight<T>(&self, tpc: TpcId, wanted: impl Fn(&InFlight) -> Option<T>) -> Option<(T, usize, AccountId)> {
+    /// What this party has agreed to on a channel, if it is what `wanted` looks for, with its index and the peer.
+    fn agreed_on<T>(&self, tpc: TpcId, wanted: impl Fn(&Agreed) -> Option<T>) -> Option<(T, usize, AccountId)> {
         let channel = self.party.channels.get(&tpc)?;
-        let found = wanted(channel.in_flight.as_ref()?)?;
+        let found = wanted(channel.agreement.as_ref()?)?;
         Some((found, self.index(&channel.owners.parties)?, channel.peer(self.party.account)))
     }
 
@@ -541,6 +636,11 @@ fn in_order<T>(index: usize, own: T, other: T) -> [T; 2] {
     } else {
         [other, own]
     }
+}
+
+/// Both owners' signatures beside their signers.
+fn listed(parties: [AccountId; 2], signatures: [Signature; 2]) -> Vec<PartySignature> {
+    parties.into_iter().zip(signatures).map(|(party, signature)| PartySignature { party, signature }).collect()
 }
 
 /// The refusal of an update that would take more from a party than it lets go.

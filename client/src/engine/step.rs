@@ -1,12 +1,9 @@
 //! A step's result. Its effects are out of reach until its state is saved.
 
 use super::message::{Message, Reason};
-use crate::keys::Native;
+use crate::submission::Submission;
 use codec::Encode;
-use protocol::{
-    abi::{self, Message as _},
-    AccountId, MpcId, TpcId,
-};
+use protocol::{AccountId, Balance, MpcId, TpcId};
 use std::io;
 
 /// Somebody to talk to.
@@ -23,55 +20,24 @@ pub enum Peer {
 pub enum Effect {
     /// Send a message.
     Send(Peer, Message),
-    /// Put a fully signed action on chain.
-    Submit(Submission),
+    /// Call the contract.
+    Submit {
+        /// The call.
+        submission: Submission,
+        /// What is sent along into the caller's ledger, in planck.
+        value: Balance,
+    },
     /// Tell the application.
     Tell(Notice),
 }
 
-/// Hands the contract's messages that parties and watchers bring to a macro, so that they are listed once.
-macro_rules! for_each_submission {
-    ($then:ident) => {
-        $then! {
-            CreateTpc, UpdateTpc, CloseTpc, TopUpTpc, WithdrawTpc, SplitTpc, DisputeTpc, SettleTpc, CreateMpc, UpdateMpc,
-            CloseMpc, JoinMpc, LeaveMpc, DisputeMpc, SettleMpc
-        }
-    };
-}
-pub(crate) use for_each_submission;
-
-macro_rules! submissions {
-    ($($message:ident),*) => {
-        /// A call that is ready for the contract: a fully signed action, or one that takes no signature.
-        #[derive(Clone, Debug)]
-        #[allow(missing_docs)] // Each variant holds the contract's message of its name.
-        pub enum Submission {
-            $($message(abi::$message)),*
-        }
-
-        impl Submission {
-            /// The contract's message.
-            pub fn message(&self) -> &'static str {
-                match self { $(Self::$message(_) => abi::$message::NAME),* }
-            }
-
-            /// The bytes to send to the contract.
-            pub fn call_data(&self) -> Vec<u8> {
-                match self { $(Self::$message(message) => message.call_data(&Native)),* }
-            }
-        }
-    };
-}
-
-for_each_submission!(submissions);
-
 /// What an application hears about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// Both owners hold a newer state of the channel.
+    /// A newer state of the channel is complete.
     TpcUpdated(TpcId),
-    /// Both owners hold a top-up, a withdrawal, a split, an entrance or a leave of the channel.
-    TpcAgreed(TpcId),
+    /// The channel was split on chain.
+    TpcSplit(TpcId),
     /// A request about a two-party channel was rejected.
     TpcRejected(TpcId, Reason),
     /// A multi-party transaction is settled.

@@ -1,214 +1,260 @@
-//! Disputes that should start, end or count in time.
+//! Disputes that should start, end or count in time (rules D1 to D6).
 
 use super::*;
 
-#[test]
-fn neither_an_equal_version_nor_a_second_dispute_restarts_a_channels_clock() {
-    let mut w = world();
-    let ab = w.open([ANN, BOB]);
-    let first = next(ab, [3, 5]);
-    w.bring(&w.update(first)).unwrap();
-    let deadline = w.dispute(ANN, ab).unwrap();
-    assert_eq!(w.bring(&w.update(first)), stale(ab, 1));
-    assert_eq!(w.bring(&w.update(Entry { balances: units([8, 0]), ..first })), stale(ab, 1));
-    for by in [ANN, BOB] {
-        assert_eq!(w.dispute(by, ab), Err(Error::TpcDisputed(ab.tpc)));
-    }
-    w.bring(&w.update(next(first, [2, 6]))).unwrap();
-    assert_eq!(w.dispute(ANN, ab), Err(Error::TpcDisputed(ab.tpc)));
-    assert_eq!(w.stored(ab.tpc).unwrap().deadline, Some(deadline));
-    assert_eq!(w.settle(ab), Err(Error::TooEarly { deadline }));
-    w.pass(deadline);
-    assert_eq!(w.gains(|w| w.settle(ab).unwrap()), [2 * UNIT, 6 * UNIT, 0, 0]);
+fn disputed(of: Entry) -> Result<Timestamp, Error> {
+    Err(Error::TpcDisputed(of.tpc))
 }
 
 #[test]
-fn neither_an_equal_version_nor_a_second_dispute_restarts_a_groups_clock() {
+fn neither_an_old_state_nor_a_second_dispute_restarts_a_clock() {
     let mut w = world();
-    let (mpc, [ab, bc, ac]) = w.trio();
-    let update = w.pay(mpc, &[next(ab, [3, 5])]);
-    w.bring(&update).unwrap();
-    let deadline = w.dispute_mpc(ANN, mpc, ab, &[ab]).unwrap();
-    assert_eq!(w.bring(&update), Err(Error::NothingNewer));
-    assert_eq!(w.dispute_mpc(CLEO, mpc, bc, &[]), Err(Error::MpcDisputed(mpc)));
-    assert_eq!(w.dispute_mpc(ANN, mpc, ac, &[ac]), Err(Error::MpcDisputed(mpc)));
-    assert_eq!(w.dispute(BOB, ab), Err(Error::TpcBusy(ab.tpc)));
-    w.bring(&w.pay(mpc, &[next(update.update.entries[0], [2, 6]), next(bc, [5, 3])])).unwrap();
-    let leave = w.leave(mpc, &[ac]);
-    w.bring(&leave).unwrap();
-    assert_eq!(w.ask(&GetMpc { id: mpc }).unwrap().deadline, Some(deadline));
-    assert_eq!(w.stored(ab.tpc).unwrap().deadline, Some(deadline));
-    assert_eq!(w.bring(&SettleMpc { id: mpc }), Err(Error::TooEarly { deadline }));
+    let ab = w.open([ANN, BOB]);
+    let first = next(ab, [3, 5]);
+    w.bring(&w.update(&[first])).unwrap();
+    let deadline = w.dispute(ANN, ab, Settle).unwrap();
+    assert_eq!(w.bring(&w.update(&[first])), Err(Error::NothingNewer));
+    assert_eq!(w.bring(&w.update(&[Entry { balances: units([8, 0]), ..first }])), Err(Error::NothingNewer));
+    for by in [ANN, BOB] {
+        assert_eq!(w.dispute(by, ab, Settle), disputed(ab));
+        assert_eq!(w.dispute(by, ab, Renew), disputed(ab), "what will be settled is not turned into a renewal");
+    }
+    w.bring(&w.update(&[next(first, [2, 6])])).unwrap();
+    assert_eq!(w.dispute(ANN, ab, Settle), disputed(ab));
+    assert_eq!(w.stored(ab.tpc).unwrap().dispute.unwrap().deadline, deadline);
+    assert_eq!(w.settle(ANN, ab), Err(Error::TooEarly { after: deadline }));
+    w.pass(deadline);
+    assert_eq!(w.paid(|w| w.settle(ANN, ab).unwrap()), [(ANN, 2 * UNIT), (BOB, 6 * UNIT)]);
+}
+
+#[test]
+fn deciding_to_settle_what_was_to_be_renewed_keeps_the_clock() {
+    let mut w = world();
+    let ab = w.open([ANN, BOB]);
+    let deadline = w.dispute(ANN, ab, Renew).unwrap();
+    for by in [ANN, BOB] {
+        assert_eq!(w.dispute(by, ab, Renew), disputed(ab));
+        assert_eq!(w.dispute(EVE, ab, Settle), not_owner(ab).map(|()| 0));
+    }
+    let mut renewed = w.fork();
+    // The other owner may, until the last millisecond.
+    w.at(deadline);
+    assert_eq!(w.dispute(BOB, ab, Settle), Ok(deadline));
+    assert_eq!(w.bench.chain.time(), deadline);
+    w.pass(deadline);
+    assert_eq!(w.settle(BOB, ab), Ok(()));
+    assert_eq!(w.ended(ab), Some(0));
+    // One millisecond later it is a dispute over the next epoch.
+    renewed.pass(deadline);
+    let second = renewed.dispute(BOB, ab, Settle).unwrap();
+    assert!(second > deadline + MIN_WINDOW);
+    assert_eq!(renewed.stored(ab.tpc).unwrap().epoch, 1);
+}
+
+#[test]
+fn a_renewal_begins_an_epoch_and_starts_no_clock() {
+    let mut w = world();
+    let ab = w.open([ANN, BOB]);
+    let deadline = w.dispute(BOB, ab, Renew).unwrap();
+    w.bring(&w.update(&[next(ab, [3, 5])])).unwrap();
+    assert_eq!(w.ended(ab), None);
+    w.pass(deadline);
+    let renewed = Entry { balances: units([3, 5]), ..later(ab) };
+    for written in [false, true] {
+        if written {
+            w.bring(&w.update(&[next(renewed, [2, 6])])).unwrap();
+        }
+        assert_eq!(w.ended(ab), Some(1));
+        assert_eq!(w.stored(ab.tpc).unwrap().dispute, None);
+        assert_eq!(w.settle(ANN, ab), Err(Error::TpcNotDisputed(ab.tpc)));
+        assert_eq!(w.bring(&w.update(&[Entry { version: 2, ..next(ab, [0, 8]) }])), void(ab, 1));
+        assert_eq!(w.bring(&w.update(&[next(ab, [0, 8])])), Err(Error::NothingNewer));
+    }
+    assert_eq!(w.state([ab]), [next(renewed, [2, 6])]);
 }
 
 #[test]
 fn nothing_but_the_settlement_is_accepted_of_a_channel_after_its_deadline() {
-    let mut w = world();
-    let ab = w.open([ANN, BOB]);
-    let bc = w.open([BOB, CLEO]);
-    let (mpc, [bc]) = w.group([bc]);
-    let deadline = w.dispute(ANN, ab).unwrap();
-    w.pass(deadline);
-    let due = Err(Error::TpcDue(ab.tpc));
-    assert_eq!(w.bring(&w.update(next(ab, [0, 8]))), due);
-    let (split, _) = w.split(ab.tpc, 1, [[0, 4], [0, 4]]);
-    assert_eq!(w.bring(&split), due);
-    let close = w.close(next(ab, [0, 8]));
-    assert_eq!(w.bring(&close), due);
-    let top_up = w.top_up(Entry { balances: units([5, 4]), ..later(ab) }, units([1, 0]));
-    assert_eq!(w.bring(&top_up), due);
-    let withdrawal = w.withdrawal(Entry { balances: units([3, 4]), ..later(ab) }, units([1, 0]));
-    assert_eq!(w.bring(&withdrawal), due);
-    let braid = w.braid(&[later(ab)], MIN_WINDOW);
-    assert_eq!(w.bring(&braid), due);
-    let join = w.join(mpc, bc, &[later(ab)]);
-    assert_eq!(w.bring(&join), due);
-    assert_eq!(w.dispute(BOB, ab).map(drop), due);
-    assert_eq!(w.gains(|w| w.settle(ab).unwrap()), [4 * UNIT, 4 * UNIT, 0, 0]);
-}
-
-#[test]
-fn nothing_but_the_settlement_is_accepted_of_a_group_after_its_deadline() {
-    let mut w = world();
-    let (mpc, trio) = w.trio();
-    let [ab, bc, ac] = trio;
-    let guest = w.open([ANN, DAN]);
-    let deadline = w.dispute_mpc(ANN, mpc, ab, &[]).unwrap();
-    w.pass(deadline);
-    let due = Err(Error::MpcDue(mpc));
-    assert_eq!(w.bring(&w.pay(mpc, &[next(ab, [0, 8]), next(bc, [0, 8])])), due);
-    let close = w.unbraid(mpc, &trio);
-    assert_eq!(w.bring(&close), due);
-    let leave = w.leave(mpc, &[ac]);
-    assert_eq!(w.bring(&leave), due);
-    let join = w.join(mpc, ab, &[later(guest)]);
-    assert_eq!(w.bring(&join), due);
-    assert_eq!(w.dispute_mpc(BOB, mpc, bc, &[]).map(drop), due);
-    assert_eq!(w.state(trio), trio);
-    assert_eq!(w.bring(&SettleMpc { id: mpc }), Ok(()));
-    assert_eq!(w.bring(&SettleMpc { id: mpc }), Err(Error::UnknownMpc(mpc)));
+    for registered in [false, true] {
+        let mut w = world();
+        let (ab, bc) = (w.open([ANN, BOB]), w.open([BOB, CLEO]));
+        let (mpc, host) = match registered {
+            true => (w.group(&[ab, bc]), ab),
+            false => (w.group(&[bc]), bc),
+        };
+        let deadline = w.dispute(ANN, ab, Settle).unwrap();
+        w.pass(deadline);
+        let last = next(ab, [0, 8]);
+        assert_eq!(w.bring(&w.update(&[last])), due(ab));
+        let (split, _) = w.split(&[last], [[0, 4], [0, 4]]);
+        assert_eq!(w.send(ANN, &split), due(ab));
+        let close = w.close(last);
+        assert_eq!(w.send(ANN, &close), due(ab));
+        let top_up = w.top_up(last, [1, 0]);
+        assert_eq!(w.send(ANN, &top_up), due(ab));
+        let withdrawal = w.withdrawal(last, units([0, 1]));
+        assert_eq!(w.send(BOB, &withdrawal), due(ab));
+        let registration = w.registration(&[ab]);
+        assert_eq!(w.bring(&registration), due(ab));
+        let join = w.join(mpc, host, &[ab]);
+        assert_eq!(w.bring(&join), due(ab));
+        let leave = w.leave(mpc, &[ab]);
+        assert_eq!(w.send(ANN, &leave), due(ab));
+        if registered {
+            let close_mpc = w.unregistration(mpc, &[ab, bc]);
+            assert_eq!(w.send(ANN, &close_mpc), due(ab));
+        }
+        for then in [Settle, Renew] {
+            assert_eq!(w.dispute(BOB, ab, then).map(drop), due(ab));
+        }
+        assert_eq!(w.paid(|w| w.settle(ANN, ab).unwrap()), [(ANN, 4 * UNIT), (BOB, 4 * UNIT)]);
+        assert_eq!(w.size(mpc), Some(1));
+    }
 }
 
 #[test]
 fn a_window_too_short_to_answer_in_or_too_long_to_wait_for_is_refused() {
     let mut w = world();
-    let ab = w.open([ANN, BOB]);
     for window in [0, MIN_WINDOW - 1, MAX_WINDOW + 1, Window::MAX] {
         let create = w.creation([ANN, BOB], units([1, 1]), window);
-        assert_eq!(w.bring(&create), Err(Error::BadWindow));
-        let braid = w.braid(&[later(ab)], window);
-        assert_eq!(w.bring(&braid), Err(Error::BadWindow));
+        assert_eq!(w.send(ANN, &create), Err(Error::BadWindow));
     }
     for window in [MIN_WINDOW, MAX_WINDOW] {
         let create = w.creation([ANN, BOB], units([1, 1]), window);
-        assert_eq!(w.bring(&create), Ok(()));
-        let braid = w.braid(&[later(ab)], window);
-        assert_eq!(w.fork().bring(&braid), Ok(()));
+        assert_eq!(w.send(ANN, &create), Ok(()));
     }
 }
 
+/// The window of a channel is part of its id (I1): nobody shortens it under an update that names the channel.
 #[test]
-fn a_disputed_channel_enters_no_group() {
+fn a_channels_window_is_the_one_that_its_id_names_for_its_whole_life() {
     let mut w = world();
-    let (ab, bc) = (w.open([ANN, BOB]), w.open([BOB, CLEO]));
-    let (mpc, [bc]) = w.group([bc]);
-    let signed_before = w.braid(&[later(ab)], MIN_WINDOW);
-    let deadline = w.dispute(ANN, ab).unwrap();
-    assert_eq!(w.bring(&signed_before), Err(Error::TpcDisputed(ab.tpc)));
-    let join = w.join(mpc, bc, &[later(ab)]);
-    assert_eq!(w.bring(&join), Err(Error::TpcDisputed(ab.tpc)));
-    let top_up = w.top_up(Entry { balances: units([5, 4]), ..later(ab) }, units([1, 0]));
-    assert_eq!(w.bring(&top_up), Err(Error::TpcDisputed(ab.tpc)));
+    let long = 3 * MIN_WINDOW;
+    let create = w.creation([ANN, BOB], units([4, 4]), long);
+    w.send(ANN, &create).unwrap();
+    let ab = Entry { tpc: create.creation.id(&Native), epoch: 0, version: 0, balances: units([4, 4]) };
+    let top_up = w.top_up(next(ab, [4, 4]), [1, 1]);
+    w.send(ANN, &top_up).unwrap();
+    let (split, [first, part]) = w.split(&[next(later(ab), [5, 5])], [[2, 2], [3, 3]]);
+    w.send(ANN, &split).unwrap();
+    for channel in [first, part] {
+        assert_eq!(w.owners(channel).window, long);
+        let before = w.bench.chain.time();
+        assert_eq!(w.dispute(ANN, channel, Renew), Ok(before + BLOCK_TIME + long));
+    }
+}
+
+/// What a disputed channel accepts of its owners together is its close, and nothing else (P1).
+#[test]
+fn a_withheld_agreement_brought_in_a_dispute_counts_only_if_it_is_a_close() {
+    for (then, last_millisecond) in [(Settle, false), (Settle, true), (Renew, false), (Renew, true)] {
+        let mut w = world();
+        let (ab, bc) = (w.open([ANN, BOB]), w.open([BOB, CLEO]));
+        let mpc = w.group(&[bc]);
+        let last = next(ab, [0, 8]);
+        let (top_up, withdrawal) = (w.top_up(last, [1, 1]), w.withdrawal(last, units([0, 1])));
+        let (split, _) = w.split(&[last], [[0, 4], [0, 4]]);
+        let (registration, join) = (w.registration(&[ab]), w.join(mpc, bc, &[ab]));
+        let close = w.close(last);
+        let deadline = w.dispute(ANN, ab, then).unwrap();
+        if last_millisecond {
+            w.at(deadline - BLOCK_TIME);
+            w.bench.chain.submit(&w.bench.users[EVE], Call::Remark).unwrap();
+        }
+        let refused = disputed(ab).map(drop);
+        assert_eq!(w.send(BOB, &top_up), refused);
+        assert_eq!(w.send(BOB, &withdrawal), refused);
+        assert_eq!(w.send(BOB, &split), refused);
+        assert_eq!(w.bring(&registration), refused);
+        assert_eq!(w.bring(&join), refused);
+        assert_eq!(w.paid(|w| w.send(BOB, &close).unwrap()), [(BOB, 8 * UNIT)]);
+        assert!(!last_millisecond || w.bench.chain.time() == deadline);
+    }
+}
+
+/// An action that begins an epoch names the one that it ends (E2): after a renewal it ends nothing.
+#[test]
+fn a_withheld_agreement_brought_after_a_renewal_counts_for_nothing() {
+    let mut w = world();
+    let (ab, other) = (w.open([ANN, BOB]), w.open([ANN, BOB]));
+    let last = next(ab, [0, 8]);
+    let (close, top_up) = (w.close(last), w.top_up(last, [1, 1]));
+    let withdrawal = w.withdrawal(last, units([0, 1]));
+    let (split, parts) = w.split(&[last], [[0, 4], [0, 4]]);
+    let (merge, _) = w.split(&[next(other, [4, 4]), last], [[0, 16]]);
+    let of_part = w.update(&[next(other, [0, 8]), next(parts[1], [0, 4])]);
+    w.end(ab, Renew);
+    for written in [false, true] {
+        if written {
+            w.bring(&w.update(&[next(later(ab), [4, 4])])).unwrap();
+        }
+        let refused = wrong_epoch(ab, 1);
+        assert_eq!(w.send(BOB, &close), refused);
+        assert_eq!(w.send(BOB, &top_up), refused);
+        assert_eq!(w.send(BOB, &withdrawal), refused);
+        assert_eq!(w.send(BOB, &split), refused);
+        assert_eq!(w.send(BOB, &merge), refused);
+    }
+    assert_eq!(w.state([ab, other]), [next(later(ab), [4, 4]), other]);
+    assert_eq!(w.stored(parts[1].tpc), None, "no withheld split makes the channel that an update names");
+    // The part never was and never will be: no epoch of the first channel is skipped.
+    w.bring(&of_part).unwrap();
+    assert_eq!(w.state([other]), [next(other, [0, 8])]);
+}
+
+#[test]
+fn a_registration_that_was_withheld_counts_after_a_renewal_and_takes_no_balance_with_it() {
+    let mut w = world();
+    let ab = w.open([ANN, BOB]);
+    let registration = w.registration(&[ab]);
+    let deadline = w.dispute(ANN, ab, Renew).unwrap();
+    assert_eq!(w.bring(&registration), disputed(ab).map(drop));
     w.pass(deadline);
-    assert_eq!(w.gains(|w| w.settle(ab).unwrap()), [4 * UNIT, 4 * UNIT, 0, 0]);
+    w.bring(&registration).unwrap();
+    let mpc = registration.creation.id(&Native, &w.bench.domain);
+    assert_eq!((w.size(mpc), w.state([ab]), w.ended(ab)), (Some(1), [later(ab)], Some(0)));
 }
 
 #[test]
 fn a_channel_closes_together_while_it_is_disputed() {
-    let mut w = world();
-    let ab = w.open([ANN, BOB]);
-    w.dispute(ANN, ab).unwrap();
-    let close = w.close(next(ab, [1, 7]));
-    assert_eq!(w.gains(|w| w.bring(&close).unwrap()), [UNIT, 7 * UNIT, 0, 0]);
-    assert_eq!(w.stored(ab.tpc), None);
+    for then in [Settle, Renew] {
+        let mut w = world();
+        let ab = w.open([ANN, BOB]);
+        w.dispute(ANN, ab, then).unwrap();
+        let close = w.close(next(ab, [1, 7]));
+        assert_eq!(w.paid(|w| w.send(ANN, &close).unwrap()), [(ANN, UNIT), (BOB, 7 * UNIT)]);
+        assert_eq!(w.stored(ab.tpc), None);
+    }
 }
 
 #[test]
-fn a_group_closes_together_while_it_is_disputed() {
+fn a_dispute_and_its_end_disturb_no_other_channel() {
     let mut w = world();
-    let (mpc, trio) = w.trio();
+    let trio = w.trio();
     let [ab, bc, ac] = trio;
-    let deadline = w.dispute_mpc(ANN, mpc, ab, &[]).unwrap();
-    let last = [next(ab, [3, 5]), next(bc, [3, 5]), ac];
-    let close = w.unbraid(mpc, &last);
-    w.bring(&close).unwrap();
-    assert_eq!(w.ask(&GetMpc { id: mpc }), None);
-    assert_eq!(w.state(trio), last);
-    assert_eq!(w.bring(&w.update(next(ac, [5, 3]))), Ok(()));
+    let mpc = w.group(&trio);
+    let deadline = w.dispute(ANN, ab, Settle).unwrap();
+    w.bring(&w.update(&[next(bc, [3, 5]), next(ac, [5, 3])])).unwrap();
     w.pass(deadline);
-    assert_eq!(w.settle(ac), Err(Error::TpcNotDisputed(ac.tpc)), "the group's clock is gone with it");
+    w.settle(ANN, ab).unwrap();
+    assert_eq!(w.size(mpc), Some(2));
+    w.bring(&w.update(&[next(next(bc, [3, 5]), [2, 6]), next(next(ac, [5, 3]), [6, 2])])).unwrap();
+    for channel in [bc, ac] {
+        assert_eq!(w.stored(channel.tpc).unwrap().dispute, None);
+        assert_eq!(w.settle(CLEO, channel), Err(Error::TpcNotDisputed(channel.tpc)));
+    }
 }
 
 #[test]
-fn a_member_that_exits_waits_one_window_and_the_others_carry_on() {
+fn a_payment_while_a_channel_is_disputed_counts() {
     let mut w = world();
-    let (mpc, [ab, bc, ac]) = w.trio();
-    let before = w.bench.chain.time();
-    let deadline = w.dispute_mpc(ANN, mpc, ab, &[ab, ac]).unwrap();
-    assert_eq!(deadline, before + BLOCK_TIME + MIN_WINDOW);
+    let trio = w.trio();
+    let [ab, bc, ac] = trio;
+    w.group(&trio);
+    let deadline = w.dispute(ANN, ab, Settle).unwrap();
+    w.bring(&w.update(&[next(ab, [1, 7]), next(ac, [7, 1])])).unwrap();
+    assert_eq!(w.stored(ab.tpc).unwrap().dispute.unwrap().deadline, deadline);
     w.pass(deadline);
-    assert_eq!(w.gains(|w| w.settle(ab).unwrap()), [4 * UNIT, 4 * UNIT, 0, 0]);
-    assert_eq!(w.gains(|w| w.settle(ac).unwrap()), [4 * UNIT, 0, 4 * UNIT, 0]);
-    let carried_on = next(bc, [3, 5]);
-    w.bring(&w.update(carried_on)).unwrap();
-    assert_eq!(w.settle(bc), Err(Error::TpcNotDisputed(bc.tpc)));
-    let (_, [again]) = w.group([carried_on]);
-    assert_eq!(w.bring(&SettleMpc { id: mpc }), Ok(()));
-    assert_eq!(w.dispute(BOB, bc), Err(Error::TpcBusy(again.tpc)), "the new group stands apart from the old one");
-}
-
-#[test]
-fn a_payment_while_a_member_is_exiting_counts() {
-    let mut w = world();
-    let (mpc, [ab, bc, ac]) = w.trio();
-    let deadline = w.dispute_mpc(ANN, mpc, ab, &[ab]).unwrap();
-    w.bring(&w.pay(mpc, &[next(ab, [1, 7]), next(ac, [7, 1])])).unwrap();
-    assert_eq!(w.stored(ab.tpc).unwrap().deadline, Some(deadline));
-    w.pass(deadline);
-    assert_eq!(w.gains(|w| w.settle(ab).unwrap()), [UNIT, 7 * UNIT, 0, 0]);
+    assert_eq!(w.paid(|w| w.settle(BOB, ab).unwrap()), [(ANN, UNIT), (BOB, 7 * UNIT)]);
     assert_eq!(w.state([bc, ac]), [bc, next(ac, [7, 1])]);
-}
-
-#[test]
-fn closing_a_group_keeps_the_clock_of_a_channel_that_is_exiting() {
-    let mut w = world();
-    let (mpc, trio) = w.trio();
-    let [ab, bc, ac] = trio;
-    let deadline = w.dispute_mpc(ANN, mpc, ab, &[ab]).unwrap();
-    let last = [next(ab, [3, 5]), bc, ac];
-    let close = w.unbraid(mpc, &last);
-    w.bring(&close).unwrap();
-    assert_eq!(w.settle(ab), Err(Error::TooEarly { deadline }));
-    assert_eq!(w.dispute(BOB, ab), Err(Error::TpcDisputed(ab.tpc)));
-    let answer = next(last[0], [2, 6]);
-    w.bring(&w.update(answer)).unwrap();
-    w.pass(deadline);
-    assert_eq!(w.bring(&w.update(next(answer, [8, 0]))), Err(Error::TpcDue(ab.tpc)));
-    assert_eq!(w.gains(|w| w.settle(ab).unwrap()), [2 * UNIT, 6 * UNIT, 0, 0]);
-    assert_eq!(w.bring(&w.update(next(bc, [3, 5]))), Ok(()), "the others have no clock");
-}
-
-#[test]
-fn leaving_a_group_together_stops_the_clock_of_a_channel_that_is_exiting() {
-    let mut w = world();
-    let (mpc, [ab, bc, _]) = w.trio();
-    let deadline = w.dispute_mpc(ANN, mpc, ab, &[ab]).unwrap();
-    let ann_alone = LeaveMpc { signatures: w.leave(mpc, &[ab]).signatures[..1].to_vec(), ..w.leave(mpc, &[ab]) };
-    assert_eq!(w.bring(&ann_alone), Err(Error::MissingSignature(w.account(BOB))));
-    let leave = w.leave(mpc, &[next(ab, [3, 5])]);
-    w.bring(&leave).unwrap();
-    w.pass(deadline);
-    assert_eq!(w.settle(ab), Err(Error::TpcNotDisputed(ab.tpc)));
-    assert_eq!(w.bring(&w.update(next(next(ab, [3, 5]), [2, 6]))), Ok(()));
-    assert_eq!(w.bring(&w.update(next(bc, [3, 5]))), Ok(()));
 }

@@ -1,63 +1,64 @@
-//! Channels that are split into parts.
+//! Channels that are split into others and merged again.
 
 use super::*;
 
 #[test]
-fn an_old_split_is_answered_by_the_newest_one() {
+fn a_split_makes_no_money() {
     let mut w = world();
     let ab = w.open([ANN, BOB]);
-    let (old, [_, old_part]) = w.split(ab.tpc, 1, [[4, 0], [4, 0]]);
-    let (newest, [first, second]) = w.split(ab.tpc, 3, [[0, 2], [1, 5]]);
-    let paid = next(second, [0, 6]);
-    w.bring(&old).unwrap();
-    let deadline = w.dispute(ANN, ab).unwrap();
-    w.dispute(ANN, old_part).unwrap();
-    w.bring(&newest).unwrap();
-    w.bring(&w.update(paid)).unwrap();
-    assert_eq!(w.bring(&old), wrong_epoch(ab, 3));
-    assert_eq!(w.settle(old_part), Err(Error::UnknownTpc(old_part.tpc)));
-    assert_eq!(w.state([first, second]), [first, paid]);
-    w.pass(deadline);
-    assert_eq!(w.gains(|w| w.settle(first).unwrap()), [0, 2 * UNIT, 0, 0], "the channel's clock has run on");
-    let deadline = w.dispute(BOB, second).unwrap();
-    w.pass(deadline);
-    assert_eq!(w.gains(|w| w.settle(second).unwrap()), [0, 6 * UNIT, 0, 0]);
+    let last = next(ab, [4, 4]);
+    let sum = Err(Error::SumMismatch { tpc: ab.tpc, total: 8 * UNIT });
+    let (more, _) = w.split(&[last], [[4, 4], [1, 0]]);
+    assert_eq!(w.send(ANN, &more), sum);
+    let (fewer, _) = w.split(&[last], [[4, 3]]);
+    assert_eq!(w.send(ANN, &fewer), sum);
+    let (empty, _) = w.split(&[last], [[4, 4], [0, 0]]);
+    assert_eq!(w.send(ANN, &empty), Err(Error::ZeroAmount));
+    let (none, _) = w.split::<0>(&[last], []);
+    assert_eq!(w.send(ANN, &none), Err(Error::BadParts));
+    let (mut overflowing, _) = w.split(&[last], [[4, 4], [1, 0]]);
+    for parts in [vec![[Balance::MAX, 1]], vec![[Balance::MAX, 0], [8 * UNIT + 1, 0]]] {
+        overflowing.split.parts = parts;
+        let signatures = w.both(ab.tpc, Action::SplitTpc(&overflowing.split));
+        assert_eq!(w.send(ANN, &SplitTpc { signatures, ..overflowing.clone() }), Err(Error::Overflow));
+    }
+    assert_eq!(w.state([ab]), [ab]);
 }
 
 #[test]
-fn an_old_split_is_answered_by_a_merge() {
+fn a_channel_twice_in_a_merge_does_not_count_twice() {
     let mut w = world();
-    let ab = w.open([ANN, BOB]);
-    let (old, [_, old_part]) = w.split(ab.tpc, 1, [[4, 0], [4, 0]]);
-    let (merge, [whole]) = w.split(ab.tpc, 2, [[2, 6]]);
-    let newest = w.update(next(whole, [1, 7]));
-    w.bring(&old).unwrap();
-    let deadline = w.dispute(ANN, ab).unwrap();
-    w.dispute(ANN, old_part).unwrap();
-    assert_eq!(w.bring(&newest), wrong_epoch(ab, 1), "the parts must be merged first");
-    w.bring(&merge).unwrap();
-    w.bring(&newest).unwrap();
-    assert_eq!(w.stored(old_part.tpc), None);
-    assert_eq!(w.bring(&old), wrong_epoch(ab, 2));
-    w.pass(deadline);
-    assert_eq!(w.gains(|w| w.settle(ab).unwrap()), [UNIT, 7 * UNIT, 0, 0]);
+    let (ab, other) = (w.open([ANN, BOB]), w.open([ANN, BOB]));
+    let (last, newer) = (next(ab, [4, 4]), next(next(ab, [4, 4]), [4, 4]));
+    for twice in [vec![last, last], vec![last, newer], vec![next(other, [4, 4]), last, last]] {
+        let (merge, _) = w.split(&twice, [[8, 8]]);
+        assert_eq!(w.send(ANN, &merge), Err(Error::BadParts));
+    }
+    assert_eq!(w.state([ab, other]), [ab, other]);
 }
 
 #[test]
-fn an_old_split_comes_too_late_once_the_newest_state_is_on_chain() {
+fn a_split_takes_and_makes_a_bounded_number() {
     let mut w = world();
     let ab = w.open([ANN, BOB]);
-    let (old, [old_first, _]) = w.split(ab.tpc, 1, [[4, 0], [4, 0]]);
-    let old_state = w.update(next(old_first, [4, 0]));
-    // The merge at epoch 2 was never on chain: the whole goes on in its epoch.
-    let newest = Entry { epoch: 2, version: 1, balances: units([1, 7]), ..ab };
-    let deadline = w.dispute(ANN, ab).unwrap();
-    let too_small = Error::SumMismatch { tpc: ab.tpc, total: 8 * UNIT };
-    assert_eq!(w.bring(&old_state), Err(too_small), "a part's state does not pass for the whole's");
-    w.bring(&w.update(newest)).unwrap();
-    w.at(deadline);
-    assert_eq!(w.bring(&old), wrong_epoch(ab, 2));
-    assert_eq!(w.stored(ab.tpc).unwrap().deadline, Some(deadline));
+    let (too_many, _) = w.split(&[next(ab, [4, 4])], [[0, 1]; MAX_PARTS + 1]);
+    assert_eq!(w.send(ANN, &too_many), Err(Error::BadParts));
+    let top_up = w.top_up(next(ab, [4, 4]), [4, 4]);
+    w.send(ANN, &top_up).unwrap();
+    let (split, parts) = w.split(&[next(later(ab), [8, 8])], [[0, 1]; MAX_PARTS]);
+    let called = w.call(ANN, 0, &split).unwrap();
+    assert_eq!(called.answer, ids(&parts));
+    assert_eq!(w.state(parts), parts);
+    let last = parts.map(|part| next(part, [0, 1]));
+    let one_more = w.open([ANN, BOB]);
+    let (too_many, _) = w.split(&[&last[..], &[next(one_more, [4, 4])]].concat(), [[12, 12]]);
+    assert_eq!(w.send(ANN, &too_many), Err(Error::BadParts));
+    let (merge, [whole]) = w.split(&last, [[8, 8]]);
+    w.send(ANN, &merge).unwrap();
+    assert_eq!(w.state([whole]), [whole]);
+    for part in &parts[1..] {
+        assert_eq!(w.stored(part.tpc), None);
+    }
 }
 
 #[test]
@@ -65,106 +66,69 @@ fn a_part_is_not_paid_out_twice() {
     let mut w = world();
     let ab = w.open([ANN, BOB]);
     let whole_close = w.close(next(ab, [8, 0]));
-    let (split, [first, second]) = w.split(ab.tpc, 1, [[2, 2], [3, 1]]);
-    let (merge, _) = w.split(ab.tpc, 2, [[8, 0]]);
-    w.bring(&split).unwrap();
+    let (split, [first, second]) = w.split(&[next(ab, [4, 4])], [[2, 2], [3, 1]]);
+    w.send(ANN, &split).unwrap();
+    let (merge, _) = w.split(&[next(first, [2, 2]), next(second, [3, 1])], [[8, 0]]);
     let close = w.close(next(second, [3, 1]));
-    assert_eq!(w.gains(|w| w.bring(&close).unwrap()), [3 * UNIT, UNIT, 0, 0]);
+    assert_eq!(w.paid(|w| w.send(ANN, &close).unwrap()), [(ANN, 3 * UNIT), (BOB, UNIT)]);
     let gone = Err(Error::UnknownTpc(second.tpc));
-    assert_eq!(w.bring(&close), gone);
-    assert_eq!(w.dispute(ANN, second).map(drop), gone);
-    assert_eq!(w.bring(&split), wrong_epoch(ab, 1));
-    assert_eq!(w.bring(&merge), Err(Error::SumMismatch { tpc: ab.tpc, total: 4 * UNIT }));
-    assert_eq!(w.bring(&whole_close), wrong_epoch(ab, 1));
+    assert_eq!(w.send(ANN, &close), gone);
+    assert_eq!(w.dispute(ANN, second, Settle).map(drop), gone);
+    assert_eq!(w.send(ANN, &split), wrong_epoch(ab, 1));
+    assert_eq!(w.send(BOB, &merge), gone);
+    assert_eq!(w.send(BOB, &whole_close), wrong_epoch(ab, 1));
     let rest = w.close(next(first, [2, 2]));
-    assert_eq!(w.gains(|w| w.bring(&rest).unwrap()), [2 * UNIT, 2 * UNIT, 0, 0]);
-    assert_eq!(w.bring(&merge), Err(Error::UnknownTpc(ab.tpc)));
+    assert_eq!(w.paid(|w| w.send(ANN, &rest).unwrap()), [(ANN, 2 * UNIT), (BOB, 2 * UNIT)]);
 }
 
 #[test]
-fn a_split_makes_no_money() {
+fn a_channel_that_was_merged_away_is_passed_over_and_disputed_by_nobody() {
     let mut w = world();
-    let ab = w.open([ANN, BOB]);
-    let sum = Err(Error::SumMismatch { tpc: ab.tpc, total: 8 * UNIT });
-    let (more, _) = w.split(ab.tpc, 1, [[4, 4], [1, 0]]);
-    assert_eq!(w.bring(&more), sum);
-    let (fewer, _) = w.split(ab.tpc, 1, [[4, 3]]);
-    assert_eq!(w.bring(&fewer), sum);
-    let (empty, _) = w.split(ab.tpc, 1, [[4, 4], [0, 0]]);
-    assert_eq!(w.bring(&empty), Err(Error::ZeroAmount));
-    let (none, _) = w.split::<0>(ab.tpc, 1, []);
-    assert_eq!(w.bring(&none), Err(Error::BadParts));
-    assert_eq!(w.state([ab]), [ab]);
+    let (ab, other, bc) = (w.open([ANN, BOB]), w.open([ANN, BOB]), w.open([BOB, CLEO]));
+    let in_flight = w.update(&[Entry { version: 9, ..next(other, [0, 8]) }, next(bc, [3, 5])]);
+    let (merge, [whole]) = w.split(&[next(ab, [4, 4]), next(other, [4, 4])], [[8, 8]]);
+    w.send(BOB, &merge).unwrap();
+    assert_eq!(w.dispute(ANN, other, Settle).map(drop), Err(Error::UnknownTpc(other.tpc)));
+    w.bring(&in_flight).unwrap();
+    assert_eq!(w.state([whole, bc]), [whole, next(bc, [3, 5])]);
+    assert_eq!((w.stored(other.tpc), w.ended(other)), (None, None));
 }
 
 #[test]
-fn a_part_in_a_group_is_not_divided_under_its_feet() {
+fn a_split_with_one_channel_that_is_disputed_due_busy_or_gone_makes_nothing() {
     let mut w = world();
-    let ab = w.open([ANN, BOB]);
-    let (split, [_, part]) = w.split(ab.tpc, 1, [[2, 2], [2, 2]]);
-    let (merge, _) = w.split(ab.tpc, 9, [[8, 0]]);
-    w.bring(&split).unwrap();
-    let (mpc, [part]) = w.group([part]);
-    assert_eq!(w.bring(&merge), Err(Error::TpcBusy(part.tpc)));
-    let leave = w.leave(mpc, &[part]);
-    w.bring(&leave).unwrap();
-    assert_eq!(w.bring(&merge), Ok(()));
-}
-
-#[test]
-fn a_merge_signed_before_a_part_was_in_a_group_is_void_after_it() {
-    let mut w = world();
-    let ab = w.open([ANN, BOB]);
-    let (split, [_, part]) = w.split(ab.tpc, 1, [[2, 2], [2, 2]]);
-    w.bring(&split).unwrap();
-    let (merge, _) = w.split(ab.tpc, 2, [[8, 0]]);
-    let (mpc, [part]) = w.group([Entry { epoch: 2, ..part }]);
-    let leave = w.leave(mpc, &[next(part, [0, 4])]);
-    w.bring(&leave).unwrap();
-    assert_eq!(w.bring(&merge), wrong_epoch(ab, 3));
-    assert_eq!(w.state([part]), [next(part, [0, 4])]);
-}
-
-#[test]
-fn a_part_that_was_split_again_does_not_keep_the_newest_division_out() {
-    let mut w = world();
-    let ab = w.open([ANN, BOB]);
-    let (split, [_, part]) = w.split(ab.tpc, 1, [[2, 2], [2, 2]]);
-    let (split_again, _) = w.split(part.tpc, 2, [[1, 1], [1, 1]]);
-    let (merge, [whole]) = w.split(ab.tpc, 3, [[0, 8]]);
-    w.bring(&split).unwrap();
-    let _ = w.bring(&split_again);
-    assert_eq!(w.bring(&merge), Ok(()));
-    assert_eq!(w.state([ab]), [whole]);
-}
-
-#[test]
-fn no_old_split_stops_the_clock_of_a_part_of_the_newest_one() {
-    let mut w = world();
-    let ab = w.open([ANN, BOB]);
-    let old = [1, 2].map(|epoch| w.split(ab.tpc, epoch, [[1, 1], [4, 2]]).0);
-    let (newest, [_, part]) = w.split(ab.tpc, 3, [[1, 1], [3, 3]]);
-    w.bring(&old[0]).unwrap();
-    w.bring(&newest).unwrap();
-    let deadline = w.dispute(BOB, part).unwrap();
-    for split in [&old[0], &old[1], &newest] {
-        assert_eq!(w.bring(split), wrong_epoch(ab, 3));
-    }
+    let (ab, other) = (w.open([ANN, BOB]), w.open([ANN, BOB]));
+    let (merge, _) = w.split(&[next(ab, [4, 4]), next(other, [4, 4])], [[8, 8]]);
+    let mut busy = w.fork();
+    busy.group(&[other]);
+    assert_eq!(busy.send(ANN, &merge), Err(Error::TpcBusy(other.tpc)));
+    let mut gone = w.fork();
+    gone.close_all([other]);
+    assert_eq!(gone.send(ANN, &merge), Err(Error::UnknownTpc(other.tpc)));
+    let mut moved = w.fork();
+    moved.bring(&moved.update(&[next(other, [3, 5])])).unwrap();
+    assert_eq!(moved.send(ANN, &merge), stale(other, 1));
+    let deadline = w.dispute(ANN, other, Settle).unwrap();
+    assert_eq!(w.send(ANN, &merge), Err(Error::TpcDisputed(other.tpc)));
     w.pass(deadline);
-    assert_eq!(w.gains(|w| w.settle(part).unwrap()), [3 * UNIT, 3 * UNIT, 0, 0]);
+    assert_eq!(w.send(ANN, &merge), due(other));
+    assert_eq!(w.state([ab, other]), [ab, other]);
 }
 
 #[test]
-fn a_state_in_an_epoch_that_never_was_on_chain_is_void_after_a_later_snapshot() {
+fn a_part_is_a_channel_like_any_other() {
     let mut w = world();
     let ab = w.open([ANN, BOB]);
-    // A split and a merge off chain have brought the channel to epoch 2, of which the chain knows nothing.
-    let (merge, [whole]) = w.split(ab.tpc, 2, [[4, 4]]);
-    let old = w.update(next(whole, [8, 0]));
-    let (mpc, [member]) = w.group([whole]);
-    let close = w.unbraid(mpc, &[next(member, [0, 8])]);
-    w.bring(&close).unwrap();
-    assert_eq!(w.bring(&merge), wrong_epoch(ab, 3));
-    assert_eq!(w.bring(&old), wrong_epoch(ab, 3));
-    assert_eq!(w.state([ab]), [next(member, [0, 8])]);
+    let (split, [first, part]) = w.split(&[next(ab, [4, 4])], [[1, 1], [3, 3]]);
+    w.send(BOB, &split).unwrap();
+    let mpc = w.group(&[part]);
+    w.bring(&w.update(&[next(part, [0, 6]), next(first, [2, 0])])).unwrap();
+    let deadline = w.dispute(BOB, part, Settle).unwrap();
+    w.pass(deadline);
+    assert_eq!(w.paid(|w| w.settle(BOB, part).unwrap()), [(BOB, 6 * UNIT)]);
+    assert_eq!((w.size(mpc), w.ended(part)), (None, Some(1)));
+    let (split, [_, deeper]) = w.split(&[next(next(first, [2, 0]), [2, 0])], [[1, 0], [1, 0]]);
+    w.send(ANN, &split).unwrap();
+    let close = w.close(next(deeper, [1, 0]));
+    assert_eq!(w.paid(|w| w.send(BOB, &close).unwrap()), [(ANN, UNIT)]);
 }

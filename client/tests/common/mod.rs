@@ -51,8 +51,8 @@ pub fn open(world: &mut World, a: usize, b: usize) -> TpcId {
     let valid_until = later(world);
     let peer = account(world, b);
     let known: Vec<_> = world.party(a).unwrap().channels().keys().copied().collect();
-    let notices =
-        world.command(a, Command::OpenTpc { peer, nonce: 0, own: STAKE, theirs: STAKE, window: WINDOW, valid_until });
+    let (own, theirs, value, window) = (STAKE, STAKE, 0, WINDOW);
+    let notices = world.command(a, Command::OpenTpc { peer, nonce: 0, own, theirs, value, window, valid_until });
     assert_eq!(notices.unwrap(), []);
     let channels = world.party(a).unwrap().channels();
     *channels.keys().find(|tpc| !known.contains(tpc)).expect("the channel is open")
@@ -75,7 +75,7 @@ pub fn latest(world: &World) -> Vec<(Owners, Entry)> {
 
 pub fn braid(world: &mut World) -> MpcId {
     let (channels, valid_until) = (latest(world), later(world));
-    assert_eq!(world.command(0, Command::CreateMpc { channels, window: WINDOW, valid_until }).unwrap(), []);
+    assert_eq!(world.command(0, Command::CreateMpc { channels, valid_until }).unwrap(), []);
     world.party(0).unwrap().groups().next().expect("the group is open")
 }
 

@@ -1,13 +1,17 @@
 //! The contract as a few maps and a few lines for each call, written apart from its rules.
+//!
+//! It shares the plain types and their encoding with `protocol`, and none of its decisions.
 
 use braid::{chain::EXISTENTIAL_DEPOSIT, keys::Native};
+use codec::Encode;
 use protocol::{
     abi::{
-        CloseMpc, CloseTpc, CreateMpc, CreateTpc, Deposit, DisputeMpc, DisputeTpc, JoinMpc, LeaveMpc, Message,
-        SettleMpc, SettleTpc, SplitTpc, TopUpTpc, UpdateMpc, UpdateTpc, Withdraw, WithdrawTpc,
+        CloseMpc, CloseTpc, CreateMpc, CreateTpc, Deposit, DepositPsp22, DisputeChannels, JoinMpc, LeaveMpc, Message,
+        SettleChannels, SplitTpc, TopUpTpc, UpdateAll, UpdateChannels, Withdraw, WithdrawPsp22, WithdrawTpc,
     },
-    state::{MAX_PARTS, MAX_WINDOW, MIN_WINDOW},
-    AccountId, Action, Balance, Domain, Entry, Mpc, MpcId, PartySignature, Split, Timestamp, Tpc, TpcId, Window,
+    state::{MAX_CHANNELS, MAX_PARTS, MAX_WINDOW, MIN_WINDOW},
+    AccountId, Asset, Balance, Dispute, Domain, Entry, Epoch, Member, Mpc, MpcId, PartySignature, Resolution,
+    SignedUpdate, Timestamp, Tpc, TpcId, Version,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,44 +38,45 @@ macro_rules! calls {
 calls!(
     Deposit,
     Withdraw,
+    DepositPsp22,
+    WithdrawPsp22,
     CreateTpc,
-    UpdateTpc,
+    UpdateChannels,
+    UpdateAll,
     CloseTpc,
     TopUpTpc,
     WithdrawTpc,
     SplitTpc,
-    DisputeTpc,
-    SettleTpc,
+    DisputeChannels,
+    SettleChannels,
     CreateMpc,
-    UpdateMpc,
-    CloseMpc,
     JoinMpc,
     LeaveMpc,
-    DisputeMpc,
-    SettleMpc
+    CloseMpc
 );
 
 impl Call {
-    /// What its signers agreed to, if it takes signatures.
-    pub fn action(&self) -> Option<Action<'_>> {
+    /// Whether its signatures are good for one success only. An update's are not: what it passed over because an epoch
+    /// had not begun may count later.
+    pub fn is_good_once(&self) -> bool {
         match self {
-            Self::CreateTpc(call) => Some(Action::CreateTpc(&call.creation)),
-            Self::UpdateTpc(call) => Some(Action::UpdateTpc(&call.entry)),
-            Self::CloseTpc(call) => Some(Action::CloseTpc(&call.close)),
-            Self::TopUpTpc(call) => Some(Action::TopUpTpc(&call.top_up)),
-            Self::WithdrawTpc(call) => Some(Action::WithdrawTpc(&call.withdrawal)),
-            Self::SplitTpc(call) => Some(Action::SplitTpc(&call.split)),
-            Self::CreateMpc(call) => Some(Action::CreateMpc(&call.creation)),
-            Self::UpdateMpc(call) => Some(Action::UpdateMpc(&call.update)),
-            Self::CloseMpc(call) => Some(Action::CloseMpc(&call.close)),
-            Self::JoinMpc(call) => Some(Action::JoinMpc(&call.join)),
-            Self::LeaveMpc(call) => Some(Action::LeaveMpc(&call.leave)),
+            Self::CreateTpc(_)
+            | Self::CloseTpc(_)
+            | Self::TopUpTpc(_)
+            | Self::WithdrawTpc(_)
+            | Self::SplitTpc(_)
+            | Self::CreateMpc(_)
+            | Self::JoinMpc(_)
+            | Self::LeaveMpc(_)
+            | Self::CloseMpc(_) => true,
             Self::Deposit(_)
             | Self::Withdraw(_)
-            | Self::DisputeTpc(_)
-            | Self::SettleTpc(_)
-            | Self::DisputeMpc(_)
-            | Self::SettleMpc(_) => None,
+            | Self::DepositPsp22(_)
+            | Self::WithdrawPsp22(_)
+            | Self::UpdateChannels(_)
+            | Self::UpdateAll(_)
+            | Self::DisputeChannels(_)
+            | Self::SettleChannels(_) => false,
         }
     }
 }
@@ -84,290 +89,436 @@ pub struct Sent {
     /// What is sent along, in planck.
     pub value: Balance,
     pub call: Call,
-    /// Whether every signature is by the party beside it, of this very action, for this contract.
-    pub sound: bool,
+    /// Whether every signature is by the party beside it, of this very action, for this contract: of each update that
+    /// the call brings, or of the call.
+    pub sound: Vec<bool>,
 }
 
-/// What the contract should hold.
+/// A rule of the contract that a model may lack, to see that somebody notices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lack {
+    /// An entry above the state of a channel that is due is passed over.
+    DueRefuses,
+    /// An entry above the record of an epoch's end is passed over.
+    EndRefuses,
+    /// Settling leaves no record.
+    SettleRecords,
+    /// A renewal leaves no record.
+    RenewalRecords,
+    /// A renewal goes on in the epoch that it ended.
+    RenewalEndsEpoch,
+    /// An entry of an epoch that both owners have ended makes the update void.
+    ClosePasses,
+    /// A dispute can be begun again, with a new deadline.
+    OneDispute,
+    /// A raised dispute goes back to renewal.
+    NoWayBack,
+    /// A wrong sum is taken.
+    Sums,
+    /// A wrong sum refuses the update.
+    SumPasses,
+    /// What brings nothing new is accepted.
+    Newer,
+    /// An update of one epoch counts in another.
+    Epochs,
+    /// A registration is good at any count.
+    Registrations,
+    /// Busy channels may be closed.
+    Busy,
+    /// A stranger settles as early as an owner.
+    StrangersWait,
+    /// A stranger may bring a signed close.
+    OwnersCall,
+    /// One element of a list that does not apply refuses the call.
+    ElementsAlone,
+    /// Disputed channels may be topped up.
+    DisputedStays,
+}
+
+/// What the contract should hold at the clock of the last block, whatever of it is written already.
 #[derive(Clone)]
 pub struct Model {
     pub domain: Domain,
-    pub ledger: BTreeMap<AccountId, Balance>,
+    pub ledger: BTreeMap<(AccountId, Asset), Balance>,
     pub nonces: BTreeMap<[AccountId; 2], u64>,
-    /// A channel's `mpc` is kept until its group is closed or settled, or until it leaves or enters another one.
     pub tpcs: BTreeMap<TpcId, Tpc>,
+    /// At which version a dispute has ended an epoch of a channel.
+    pub ended: BTreeMap<(TpcId, Epoch), Version>,
     pub mpcs: BTreeMap<MpcId, Mpc>,
-    /// What has ever been paid to each account.
+    /// What has ever been paid to each account, in planck.
     pub paid: BTreeMap<AccountId, Balance>,
     /// Accounts that do not exist on the chain: only the existential deposit or more can bring them to life.
     pub missing: BTreeSet<AccountId>,
+    /// The one token on the chain, which is honest, and may move whatever users have of it.
+    pub token: AccountId,
+    /// What each user has of it outside of the contract.
+    pub wallets: BTreeMap<AccountId, Balance>,
+    pub lack: Option<Lack>,
 }
 
 impl Model {
-    pub fn new(domain: Domain) -> Self {
+    pub fn new(domain: Domain, token: AccountId) -> Self {
         Self {
             domain,
+            token,
+            wallets: BTreeMap::new(),
             ledger: BTreeMap::new(),
             nonces: BTreeMap::new(),
             tpcs: BTreeMap::new(),
+            ended: BTreeMap::new(),
             mpcs: BTreeMap::new(),
             paid: BTreeMap::new(),
             missing: BTreeSet::new(),
+            lack: None,
         }
     }
 
-    /// Does the call, or answers `None` if the contract must refuse; this model is then of no use any more.
-    pub fn take(&mut self, sent: &Sent, caller: AccountId, now: Timestamp) -> Option<()> {
+    fn lacks(&self, rule: Lack) -> bool {
+        self.lack == Some(rule)
+    }
+
+    /// The clock is `now`: what was to be renewed by then is in its next epoch, touched or not.
+    pub fn pass(&mut self, now: Timestamp) {
+        let lack = self.lack;
+        for (id, tpc) in &mut self.tpcs {
+            if tpc.dispute.is_some_and(|dispute| dispute.then == Resolution::Renew && now > dispute.deadline) {
+                tpc.dispute = None;
+                if lack == Some(Lack::RenewalEndsEpoch) {
+                    continue;
+                }
+                if lack != Some(Lack::RenewalRecords) {
+                    self.ended.insert((*id, tpc.epoch), tpc.version);
+                }
+                (tpc.epoch, tpc.version) = (tpc.epoch + 1, 0);
+            }
+        }
+    }
+
+    /// Does the call at the clock that [`Model::pass`] was told, and gives the encoded answer. `None` if the contract must
+    /// refuse; this model is then of no use any more.
+    pub fn take(&mut self, sent: &Sent, caller: AccountId, now: Timestamp) -> Option<Vec<u8>> {
+        let sound = sent.sound.iter().all(|sound| *sound);
         match &sent.call {
             Call::Deposit(_) => {
                 need(sent.value > 0)?;
-                *self.ledger.entry(caller).or_default() += sent.value;
+                self.credit(caller, Asset::Native, sent.value);
+                done(())
             }
             Call::Withdraw(call) => {
                 need(call.amount > 0)?;
-                self.debit(caller, call.amount)?;
+                self.debit(caller, Asset::Native, call.amount)?;
                 self.pay(caller, call.amount);
+                done(())
             }
-            Call::DisputeTpc(call) => {
-                let tpc = self.calm(call.id, now)?;
-                need(tpc.parties.contains(&caller))?;
-                let deadline = Some(now + tpc.window);
-                self.tpcs.insert(call.id, Tpc { deadline, ..tpc });
+            Call::DepositPsp22(call) => {
+                need(call.token == self.token && call.amount > 0)?;
+                let wallet = self.wallets.get_mut(&caller)?;
+                *wallet = wallet.checked_sub(call.amount)?;
+                self.credit(caller, Asset::Psp22(call.token), call.amount);
+                done(())
             }
-            Call::SettleTpc(call) => {
-                let tpc = self.alone(call.id, now)?;
-                need(tpc.deadline.is_some_and(|deadline| now > deadline))?;
-                self.end(call.id, tpc.balances);
+            Call::WithdrawPsp22(call) => {
+                need(call.amount > 0)?;
+                self.debit(caller, Asset::Psp22(call.token), call.amount)?;
+                *self.wallets.get_mut(&caller)? += call.amount;
+                done(())
             }
-            Call::DisputeMpc(call) => self.dispute_mpc(call, caller, now)?,
-            Call::SettleMpc(call) => {
-                need(self.mpcs.get(&call.id)?.deadline.is_some_and(|deadline| now > deadline))?;
-                self.dissolve(call.id);
+            Call::CreateTpc(call) => {
+                self.credit(caller, Asset::Native, sent.value);
+                need(sound)?;
+                self.create_tpc(call, caller, now)
             }
-            // Whatever is left is signed, and nothing counts that is not signed as it says.
-            _ => {
-                need(sent.sound)?;
-                self.agreed(&sent.call, now)?;
+            Call::UpdateChannels(UpdateChannels { update, owners, signatures }) => {
+                let (update, owners, signatures) = (update.clone(), owners.clone(), signatures.clone());
+                done(self.update(&SignedUpdate { update, owners, signatures }, sound, now)?)
             }
-        }
-        Some(())
-    }
-
-    fn agreed(&mut self, call: &Call, now: Timestamp) -> Option<()> {
-        match call {
-            Call::CreateTpc(call) => self.create_tpc(call, now),
-            Call::UpdateTpc(call) => {
-                let tpc = self.answerable(call.entry.tpc, now)?;
-                self.put(&call.entry, newer(&tpc, &call.entry)?)
+            Call::UpdateAll(call) => {
+                need(call.updates.iter().map(|signed| signed.update.entries.len()).sum::<usize>() <= MAX_CHANNELS)?;
+                let mut taken = 0u32;
+                for (signed, sound) in call.updates.iter().zip(&sent.sound) {
+                    match self.update(signed, *sound, now) {
+                        Some(_) => taken += 1,
+                        None => need(!self.lacks(Lack::ElementsAlone))?,
+                    }
+                }
+                need(taken > 0)?;
+                done(taken)
             }
-            Call::CloseTpc(call) => {
-                let last = &call.close.last;
-                need(now <= call.close.valid_until)?;
-                let tpc = newer(&self.answerable(last.tpc, now)?, last)?;
-                self.put(last, tpc)?;
-                self.end(last.tpc, last.balances);
-                Some(())
+            Call::CloseTpc(CloseTpc { close, .. }) => {
+                need(sound && now <= close.valid_until)?;
+                let tpc = self.agreed(&close.last, caller, now)?;
+                self.tpcs.remove(&close.last.tpc);
+                self.pay_out(&tpc, close.last.balances);
+                done(())
             }
-            Call::TopUpTpc(call) => {
-                let (snapshot, [first, second]) = (&call.top_up.snapshot, call.top_up.added);
-                need(now <= call.top_up.valid_until)?;
-                let tpc = self.calm(snapshot.tpc, now)?;
-                let added = first.checked_add(second)?;
-                need(added > 0 && snapshot.epoch > tpc.epoch && sums_to(snapshot, held(&tpc).checked_add(added)?))?;
-                self.debit(tpc.parties[0], first)?;
-                self.debit(tpc.parties[1], second)?;
-                self.put(snapshot, tpc)
+            Call::TopUpTpc(TopUpTpc { top_up, .. }) => {
+                need(sound && now <= top_up.valid_until)?;
+                let tpc = self.undisputed(&top_up.last, caller, now)?;
+                let ([first, second], [more, further]) = (top_up.last.balances, top_up.added);
+                let balances = [first.checked_add(more)?, second.checked_add(further)?];
+                need(more.checked_add(further)? > 0 && sum(balances).is_some())?;
+                self.debit(tpc.owners.parties[0], tpc.owners.asset, more)?;
+                self.debit(tpc.owners.parties[1], tpc.owners.asset, further)?;
+                self.begin_epoch(top_up.last.tpc, tpc, balances);
+                done(())
             }
-            Call::WithdrawTpc(call) => {
-                let (snapshot, [first, second]) = (&call.withdrawal.snapshot, call.withdrawal.amounts);
-                need(now <= call.withdrawal.valid_until)?;
-                let tpc = self.calm(snapshot.tpc, now)?;
-                let taken = first.checked_add(second)?;
-                need(taken > 0 && snapshot.epoch > tpc.epoch && sums_to(snapshot, held(&tpc).checked_sub(taken)?))?;
-                self.pay_or_credit(tpc.parties[0], first);
-                self.pay_or_credit(tpc.parties[1], second);
-                self.put(snapshot, tpc)
+            Call::WithdrawTpc(WithdrawTpc { withdrawal, .. }) => {
+                need(sound && now <= withdrawal.valid_until)?;
+                let tpc = self.undisputed(&withdrawal.last, caller, now)?;
+                let ([first, second], [less, fewer]) = (withdrawal.last.balances, withdrawal.amounts);
+                let balances = [first.checked_sub(less)?, second.checked_sub(fewer)?];
+                need(less > 0 || fewer > 0)?;
+                self.pay_out(&tpc, withdrawal.amounts);
+                self.begin_epoch(withdrawal.last.tpc, tpc, balances);
+                done(())
             }
-            Call::SplitTpc(call) => self.split(call, now),
-            Call::CreateMpc(call) => {
-                let creation = &call.creation;
-                need(now <= creation.valid_until && window_fits(creation.window))?;
+            Call::SplitTpc(call) => {
+                need(sound)?;
+                self.split(call, caller, now)
+            }
+            Call::DisputeChannels(call) => {
+                let mut disputed = 0u32;
+                for id in &call.channels {
+                    match self.dispute(*id, call.then, caller, now) {
+                        Some(()) => disputed += 1,
+                        None => need(!self.lacks(Lack::ElementsAlone))?,
+                    }
+                }
+                need(disputed > 0)?;
+                done(disputed)
+            }
+            Call::SettleChannels(call) => {
+                let mut settled = 0u32;
+                for id in &call.channels {
+                    settled += u32::from(self.settle(*id, caller, now).is_some());
+                }
+                need(settled > 0)?;
+                done(settled)
+            }
+            Call::CreateMpc(CreateMpc { creation, signatures }) => {
+                need(sound && now <= creation.valid_until)?;
                 let id = creation.id(&Native, &self.domain);
-                let channels = self.enter(id, &creation.entries, &call.signatures, now)?;
-                self.mpcs.insert(id, Mpc { channels, window: creation.window, deadline: None });
-                Some(())
+                self.register(id, &creation.members, signatures, now)?;
+                self.mpcs.insert(id, Mpc { channels: creation.members.len() as u32 });
+                done(id)
             }
-            Call::JoinMpc(call) => {
-                let join = &call.join;
-                let mpc = *self.mpcs.get(&join.mpc)?;
-                need(now <= join.valid_until && mpc.deadline.is_none())?;
-                let member = self.tpcs.get(&join.member)?;
-                let invited = call.signatures.iter().any(|signed| member.parties.contains(&signed.party));
-                need(member.mpc == Some(join.mpc) && invited)?;
-                let channels = mpc.channels + self.enter(join.mpc, &join.entries, &call.signatures, now)?;
-                self.mpcs.insert(join.mpc, Mpc { channels, ..mpc });
-                Some(())
+            Call::JoinMpc(JoinMpc { join, signatures }) => {
+                need(sound && now <= join.valid_until)?;
+                let host = self.tpcs.get(&join.host)?;
+                let invited = signatures.iter().any(|signed| host.owners.parties.contains(&signed.party));
+                need(host.mpc == Some(join.mpc) && invited)?;
+                self.register(join.mpc, &join.members, signatures, now)?;
+                self.mpcs.get_mut(&join.mpc)?.channels += join.members.len() as u32;
+                done(())
             }
-            Call::UpdateMpc(call) => self.update_mpc(call, now),
-            Call::CloseMpc(call) => {
-                let close = &call.close;
-                need(now <= close.valid_until)?;
-                need(self.mpcs.get(&close.mpc)?.channels as usize == close.entries.len())?;
-                self.release(close.mpc, &close.entries, &call.signatures, now)?;
-                self.dissolve(close.mpc);
-                Some(())
+            Call::LeaveMpc(LeaveMpc { leave, signatures }) => {
+                need(sound && now <= leave.valid_until)?;
+                self.release(leave.mpc, &leave.members, signatures, caller, now)?;
+                done(())
             }
-            Call::LeaveMpc(call) => {
-                let leave = &call.leave;
-                need(now <= leave.valid_until)?;
-                self.release(leave.mpc, &leave.entries, &call.signatures, now)?;
-                for entry in &leave.entries {
-                    let tpc = self.tpcs.get_mut(&entry.tpc)?;
-                    (tpc.mpc, tpc.deadline) = (None, None);
-                }
-                let mpc = self.mpcs.get_mut(&leave.mpc)?;
-                mpc.channels -= leave.entries.len() as u32;
-                if mpc.channels == 0 {
-                    self.dissolve(leave.mpc);
-                }
-                Some(())
+            Call::CloseMpc(CloseMpc { close, signatures }) => {
+                need(sound && now <= close.valid_until)?;
+                need(self.mpcs.get(&close.mpc)?.channels as usize == close.members.len())?;
+                self.release(close.mpc, &close.members, signatures, caller, now)?;
+                done(())
             }
-            _ => unreachable!("every other call is unsigned"),
         }
     }
 
-    fn create_tpc(&mut self, call: &CreateTpc, now: Timestamp) -> Option<()> {
+    fn create_tpc(&mut self, call: &CreateTpc, caller: AccountId, now: Timestamp) -> Option<Vec<u8>> {
         let creation = &call.creation;
-        let ([first, second], balances) = (creation.parties, creation.balances);
+        let [first, second] = creation.parties;
+        need(now <= creation.valid_until && (MIN_WINDOW..=MAX_WINDOW).contains(&creation.window))?;
+        need(first < second && creation.parties.contains(&caller))?;
         let nonce = self.nonces.entry(creation.parties).or_default();
-        need(now <= creation.valid_until && window_fits(creation.window))?;
-        need(first < second && creation.nonce == *nonce)?;
+        need(creation.nonce == *nonce && sum(creation.balances)? > 0)?;
         *nonce += 1;
-        need(balances[0].checked_add(balances[1])? > 0)?;
-        self.debit(first, balances[0])?;
-        self.debit(second, balances[1])?;
-        let tpc = alone(creation.parties, balances, 0, creation.window);
-        self.tpcs.insert(TpcId::of(&Native, &creation.parties, creation.nonce), tpc);
-        Some(())
+        self.debit(first, creation.asset, creation.balances[0])?;
+        self.debit(second, creation.asset, creation.balances[1])?;
+        let (owners, balances) = (creation.owners(), creation.balances);
+        let id = creation.id(&Native);
+        let (epoch, version, dispute, mpc, registrations) = (0, 0, None, None, 0);
+        self.tpcs.insert(id, Tpc { owners, balances, epoch, version, dispute, mpc, registrations });
+        done(id)
     }
 
-    fn split(&mut self, call: &SplitTpc, now: Timestamp) -> Option<()> {
+    /// All entries or none; answers how many channels moved.
+    fn update(&mut self, signed: &SignedUpdate, sound: bool, now: Timestamp) -> Option<u32> {
+        let SignedUpdate { update, owners, signatures } = signed;
+        let entries = &update.entries;
+        need(sound && ascending(entries.iter().map(|entry| entry.tpc)) && entries.len() <= MAX_CHANNELS)?;
+        need(owners.iter().map(|owners| owners.tpc(&Native)).eq(entries.iter().map(|entry| entry.tpc)))?;
+        need(signed_by(signatures, owners.iter().flat_map(|owners| owners.parties)))?;
+        let mut moved = vec![];
+        for entry in entries {
+            let stored = self.tpcs.get(&entry.tpc);
+            if let Some(tpc) = stored.filter(|tpc| tpc.epoch == entry.epoch || self.lacks(Lack::Epochs)) {
+                if entry.version > tpc.version {
+                    if is_due(tpc, now) {
+                        need(self.lacks(Lack::DueRefuses))?;
+                    } else if sum(entry.balances) == sum(tpc.balances) || self.lacks(Lack::Sums) {
+                        moved.push(*entry);
+                    } else {
+                        need(!self.lacks(Lack::SumPasses))?;
+                    }
+                }
+            } else if let Some(last) = self.ended.get(&(entry.tpc, entry.epoch)) {
+                need(entry.version <= *last || self.lacks(Lack::EndRefuses))?;
+            } else {
+                need(!self.lacks(Lack::ClosePasses) || stored.is_some())?;
+            }
+        }
+        need(!moved.is_empty() || self.lacks(Lack::Newer))?;
+        for Entry { tpc, version, balances, .. } in &moved {
+            let stored = self.tpcs.get_mut(tpc)?;
+            (stored.version, stored.balances) = (*version, *balances);
+        }
+        Some(moved.len() as u32)
+    }
+
+    /// A channel that its owners may end the epoch of with `last`.
+    fn agreed(&self, last: &Entry, caller: AccountId, now: Timestamp) -> Option<Tpc> {
+        let tpc = self.tpcs.get(&last.tpc)?;
+        need(tpc.owners.parties.contains(&caller) || self.lacks(Lack::OwnersCall))?;
+        need(!is_due(tpc, now) && (tpc.mpc.is_none() || self.lacks(Lack::Busy)))?;
+        need(last.epoch == tpc.epoch && last.version > tpc.version && sum(last.balances) == sum(tpc.balances))?;
+        Some(*tpc)
+    }
+
+    fn undisputed(&self, last: &Entry, caller: AccountId, now: Timestamp) -> Option<Tpc> {
+        self.agreed(last, caller, now).filter(|tpc| tpc.dispute.is_none() || self.lacks(Lack::DisputedStays))
+    }
+
+    fn begin_epoch(&mut self, id: TpcId, tpc: Tpc, balances: [Balance; 2]) {
+        self.tpcs.insert(id, Tpc { balances, epoch: tpc.epoch + 1, version: 0, ..tpc });
+    }
+
+    fn split(&mut self, call: &SplitTpc, caller: AccountId, now: Timestamp) -> Option<Vec<u8>> {
         let split = &call.split;
-        let whole = self.answerable(split.tpc, now)?;
-        need((1..=MAX_PARTS).contains(&split.parts.len()) && split.epoch > whole.epoch)?;
-        need(whole.split.is_none_or(|split| split.others > 0))?;
-        let mut total = held(&whole);
-        for id in self.parts(split.tpc) {
-            let part = self.answerable(id, now)?;
-            need(split.epoch > part.epoch)?;
-            total += held(&part);
-            self.tpcs.remove(&id);
+        need(now <= split.valid_until)?;
+        need((1..=MAX_PARTS).contains(&split.last.len()) && (1..=MAX_PARTS).contains(&split.parts.len()))?;
+        let first = split.last[0].tpc;
+        let whole = *self.tpcs.get(&first)?;
+        let mut total: Balance = 0;
+        for last in &split.last {
+            // One that is named twice is gone the second time.
+            let tpc = self.undisputed(last, caller, now)?;
+            need(tpc.owners.parties == whole.owners.parties && tpc.owners.asset == whole.owners.asset)?;
+            total += sum(last.balances)?;
+            self.tpcs.remove(&last.tpc);
         }
-        let mut sum: Balance = 0;
-        for [first, second] in &split.parts {
-            sum = sum.checked_add(first.checked_add(*second)?)?;
+        let mut parts: Balance = 0;
+        for part in &split.parts {
+            let part = sum(*part)?;
+            need(part > 0)?;
+            parts = parts.checked_add(part)?;
         }
-        need(sum == total && split.parts[1..].iter().all(|part| *part != [0, 0]))?;
-        let others = split.parts.len() as u8 - 1;
+        need(parts == total)?;
+        let mut ids = vec![first];
+        self.begin_epoch(first, whole, split.parts[0]);
         for (index, balances) in (1..).zip(&split.parts[1..]) {
-            let marker = Some(Split { epoch: split.epoch, others: 0 });
-            let part = Tpc { split: marker, ..alone(whole.parties, *balances, split.epoch, whole.window) };
-            self.tpcs.insert(split.tpc.part(&Native, split.epoch, index), part);
+            let owners = whole.owners.part(first, whole.epoch, index);
+            let id = owners.tpc(&Native);
+            let (epoch, version, dispute, mpc, registrations) = (0, 0, None, None, 0);
+            let balances = *balances;
+            self.tpcs.insert(id, Tpc { owners, balances, epoch, version, dispute, mpc, registrations });
+            ids.push(id);
         }
-        let marker = (others > 0).then_some(Split { epoch: split.epoch, others });
-        let first = Tpc { balances: split.parts[0], epoch: split.epoch, version: 0, split: marker, ..whole };
-        self.tpcs.insert(split.tpc, first);
-        Some(())
+        done(ids)
     }
 
-    fn update_mpc(&mut self, call: &UpdateMpc, now: Timestamp) -> Option<()> {
-        let update = &call.update;
-        need(self.stands(update.mpc, now) && ascending(&update.entries))?;
-        let mut owners = BTreeSet::new();
-        let mut proofs = call.gone.iter();
-        let mut moved = false;
-        for entry in &update.entries {
-            let Some(tpc) = self.tpcs.get(&entry.tpc).cloned() else {
-                owners.extend(proofs.find(|proof| proof.tpc(&Native) == entry.tpc)?.parties);
-                continue;
-            };
-            owners.extend(tpc.parties);
-            let newer = entry.epoch == tpc.epoch && entry.version > tpc.version;
-            // What the channel's own owners signed wrong is no reason to refuse the others' states.
-            if tpc.mpc == Some(update.mpc) && newer && sums_to(entry, held(&tpc)) {
-                self.put(entry, tpc)?;
-                moved = true;
+    fn dispute(&mut self, id: TpcId, then: Resolution, caller: AccountId, now: Timestamp) -> Option<()> {
+        let (again, back) = (self.lacks(Lack::OneDispute), self.lacks(Lack::NoWayBack));
+        let tpc = self.tpcs.get_mut(&id)?;
+        need(tpc.owners.parties.contains(&caller) && !is_due(tpc, now))?;
+        let deadline = now + tpc.owners.window;
+        match &mut tpc.dispute {
+            Some(dispute) if again => dispute.deadline = deadline,
+            Some(dispute) => {
+                need(back || (dispute.then, then) == (Resolution::Renew, Resolution::Settle))?;
+                dispute.then = then;
             }
-        }
-        need(moved && signed_by(&call.signatures, &owners))
-    }
-
-    fn dispute_mpc(&mut self, call: &DisputeMpc, caller: AccountId, now: Timestamp) -> Option<()> {
-        let mpc = self.mpcs.get_mut(&call.id)?;
-        need(mpc.deadline.is_none())?;
-        let deadline = Some(now + mpc.window);
-        mpc.deadline = deadline;
-        for (is_exit, id) in std::iter::once((false, &call.member)).chain(call.exits.iter().map(|id| (true, id))) {
-            let tpc = self.tpcs.get_mut(id)?;
-            need(tpc.mpc == Some(call.id) && tpc.parties.contains(&caller))?;
-            if is_exit {
-                tpc.deadline = deadline;
-            }
+            None => tpc.dispute = Some(Dispute { deadline, then, began_at: tpc.version }),
         }
         Some(())
     }
 
-    /// Brings channels that stand alone into a group.
-    fn enter(&mut self, mpc: MpcId, entries: &[Entry], signed: &[PartySignature], now: Timestamp) -> Option<u32> {
-        need(ascending(entries))?;
-        let mut owners = BTreeSet::new();
-        for entry in entries {
-            let tpc = self.calm(entry.tpc, now)?;
-            need(entry.epoch > tpc.epoch && sums_to(entry, held(&tpc)))?;
-            owners.extend(tpc.parties);
-            self.put(entry, Tpc { mpc: Some(mpc), ..tpc })?;
+    fn settle(&mut self, id: TpcId, caller: AccountId, now: Timestamp) -> Option<()> {
+        let tpc = *self.tpcs.get(&id)?;
+        need(is_due(&tpc, now))?;
+        let free_at = tpc.dispute?.deadline.saturating_add(tpc.owners.window);
+        need(tpc.owners.parties.contains(&caller) || now > free_at || self.lacks(Lack::StrangersWait))?;
+        self.tpcs.remove(&id);
+        if !self.lacks(Lack::SettleRecords) {
+            self.ended.insert((id, tpc.epoch), tpc.version);
         }
-        need(signed_by(signed, &owners))?;
-        Some(entries.len() as u32)
-    }
-
-    /// Brings members of a group to their last states in it.
-    fn release(&mut self, mpc: MpcId, entries: &[Entry], signed: &[PartySignature], now: Timestamp) -> Option<()> {
-        need(self.stands(mpc, now) && ascending(entries))?;
-        let mut owners = BTreeSet::new();
-        for entry in entries {
-            let tpc = self.tpcs.get(&entry.tpc)?.clone();
-            need(tpc.mpc == Some(mpc) && entry.epoch == tpc.epoch && sums_to(entry, held(&tpc)))?;
-            owners.extend(tpc.parties);
-            if entry.version > tpc.version {
-                self.put(entry, tpc)?;
-            }
+        if let Some(mpc) = tpc.mpc {
+            self.shrink(mpc, 1);
         }
-        need(signed_by(signed, &owners))
-    }
-
-    fn dissolve(&mut self, mpc: MpcId) {
-        self.mpcs.remove(&mpc);
-        self.tpcs.values_mut().filter(|tpc| tpc.mpc == Some(mpc)).for_each(|tpc| tpc.mpc = None);
-    }
-
-    fn end(&mut self, id: TpcId, balances: [Balance; 2]) {
-        let tpc = self.tpcs.remove(&id).unwrap();
-        self.pay_or_credit(tpc.parties[0], balances[0]);
-        self.pay_or_credit(tpc.parties[1], balances[1]);
-    }
-
-    fn put(&mut self, entry: &Entry, tpc: Tpc) -> Option<()> {
-        let Entry { epoch, version, balances, .. } = *entry;
-        self.tpcs.insert(entry.tpc, Tpc { epoch, version, balances, ..tpc });
+        self.pay_out(&tpc, tpc.balances);
         Some(())
     }
 
-    fn debit(&mut self, account: AccountId, amount: Balance) -> Option<()> {
-        let left = self.ledger.remove(&account).unwrap_or_default().checked_sub(amount)?;
-        if left > 0 {
-            self.ledger.insert(account, left);
+    fn register(
+        &mut self,
+        mpc: MpcId,
+        members: &[Member],
+        signatures: &[PartySignature],
+        now: Timestamp,
+    ) -> Option<()> {
+        let any = self.lacks(Lack::Registrations);
+        need(ascending(members.iter().map(|member| member.tpc)))?;
+        let mut owners = vec![];
+        for member in members {
+            let tpc = self.tpcs.get_mut(&member.tpc)?;
+            need(tpc.dispute.is_none() && tpc.mpc.is_none() && !is_due(tpc, now))?;
+            need(any || tpc.registrations == member.registrations)?;
+            (tpc.mpc, tpc.registrations) = (Some(mpc), tpc.registrations + 1);
+            owners.extend(tpc.owners.parties);
         }
+        need(signed_by(signatures, owners))
+    }
+
+    fn release(
+        &mut self,
+        mpc: MpcId,
+        members: &[Member],
+        signatures: &[PartySignature],
+        caller: AccountId,
+        now: Timestamp,
+    ) -> Option<()> {
+        let any = self.lacks(Lack::Registrations);
+        need(ascending(members.iter().map(|member| member.tpc)))?;
+        let mut owners = vec![];
+        for member in members {
+            let tpc = self.tpcs.get_mut(&member.tpc)?;
+            need(tpc.mpc == Some(mpc) && !is_due(tpc, now))?;
+            need(any || tpc.registrations == member.registrations)?;
+            (tpc.mpc, tpc.registrations) = (None, tpc.registrations + 1);
+            owners.extend(tpc.owners.parties);
+        }
+        need(owners.contains(&caller) && signed_by(signatures, owners))?;
+        self.shrink(mpc, members.len() as u32);
+        Some(())
+    }
+
+    fn shrink(&mut self, mpc: MpcId, by: u32) {
+        let group = self.mpcs.get_mut(&mpc).unwrap();
+        group.channels -= by;
+        if group.channels == 0 {
+            self.mpcs.remove(&mpc);
+        }
+    }
+
+    fn credit(&mut self, account: AccountId, asset: Asset, amount: Balance) {
+        if amount > 0 {
+            *self.ledger.entry((account, asset)).or_default() += amount;
+        }
+    }
+
+    fn debit(&mut self, account: AccountId, asset: Asset, amount: Balance) -> Option<()> {
+        let left = self.ledger.remove(&(account, asset)).unwrap_or_default().checked_sub(amount)?;
+        self.credit(account, asset, left);
         Some(())
     }
 
@@ -376,59 +527,37 @@ impl Model {
         *self.paid.entry(account).or_default() += amount;
     }
 
-    fn pay_or_credit(&mut self, account: AccountId, amount: Balance) {
-        if amount >= EXISTENTIAL_DEPOSIT || (amount > 0 && !self.missing.contains(&account)) {
-            self.pay(account, amount);
-        } else if amount > 0 {
-            *self.ledger.entry(account).or_default() += amount;
+    /// Pays owners of a channel. The ledger takes what an account cannot, and every token.
+    fn pay_out(&mut self, tpc: &Tpc, amounts: [Balance; 2]) {
+        for (account, amount) in tpc.owners.parties.into_iter().zip(amounts) {
+            let arrives = amount >= EXISTENTIAL_DEPOSIT || !self.missing.contains(&account);
+            if tpc.owners.asset == Asset::Native && amount > 0 && arrives {
+                self.pay(account, amount);
+            } else {
+                self.credit(account, tpc.owners.asset, amount);
+            }
         }
     }
 
-    pub fn stands(&self, mpc: MpcId, now: Timestamp) -> bool {
-        self.mpcs.get(&mpc).is_some_and(|mpc| mpc.deadline.is_none_or(|deadline| now <= deadline))
+    /// What the contract answers for the end of an epoch: also once nothing can change it any more.
+    pub fn ended(&self, id: TpcId, epoch: Epoch, now: Timestamp) -> Option<Version> {
+        let due = self.tpcs.get(&id).filter(|tpc| tpc.epoch == epoch && is_due(tpc, now)).map(|tpc| tpc.version);
+        due.or_else(|| self.ended.get(&(id, epoch)).copied())
     }
 
-    /// A channel that no group holds.
-    pub fn alone(&self, id: TpcId, now: Timestamp) -> Option<Tpc> {
-        let tpc = self.tpcs.get(&id)?;
-        need(!tpc.mpc.is_some_and(|mpc| self.stands(mpc, now)))?;
-        Some(tpc.clone())
+    /// Everything of an asset that the contract owes.
+    pub fn owed(&self, asset: Asset) -> Balance {
+        let ledgers = self.ledger.iter().filter(|((_, of), _)| *of == asset).map(|(_, balance)| balance);
+        let tpcs = self.tpcs.values().filter(|tpc| tpc.owners.asset == asset).flat_map(|tpc| &tpc.balances);
+        ledgers.chain(tpcs).sum()
     }
 
-    /// A channel alone that is not under dispute.
-    pub fn calm(&self, id: TpcId, now: Timestamp) -> Option<Tpc> {
-        self.alone(id, now).filter(|tpc| tpc.deadline.is_none())
-    }
-
-    /// A channel alone that may still take a newer state.
-    pub fn answerable(&self, id: TpcId, now: Timestamp) -> Option<Tpc> {
-        self.alone(id, now).filter(|tpc| tpc.deadline.is_none_or(|deadline| now <= deadline))
-    }
-
-    /// What is left of the other parts of a channel that is split on chain.
-    pub fn parts(&self, id: TpcId) -> Vec<TpcId> {
-        let split = self.tpcs.get(&id).and_then(|tpc| tpc.split);
-        let parts = split
-            .into_iter()
-            .flat_map(|split| (1..=split.others).map(move |index| id.part(&Native, split.epoch, index)));
-        parts.filter(|part| self.tpcs.contains_key(part)).collect()
-    }
-
-    /// What the contract answers for a channel.
-    pub fn visible(&self, id: TpcId, now: Timestamp) -> Option<Tpc> {
-        let tpc = self.tpcs.get(&id)?;
-        Some(Tpc { mpc: tpc.mpc.filter(|mpc| self.stands(*mpc, now)), ..tpc.clone() })
-    }
-
-    /// Everything that the contract owes.
-    pub fn owed(&self) -> Balance {
-        self.ledger.values().sum::<Balance>() + self.tpcs.values().map(held).sum::<Balance>()
-    }
-
-    /// How many things are worth keeping.
+    /// How many things are worth keeping. Whoever disputes reserves the record of the end.
     pub fn items(&self) -> usize {
         let storage_itself = 1;
-        storage_itself + self.ledger.len() + self.nonces.len() + self.tpcs.len() + self.mpcs.len()
+        let reserved = self.tpcs.values().filter(|tpc| tpc.dispute.is_some()).count();
+        let ended = self.ended.len() + reserved;
+        storage_itself + self.ledger.len() + self.nonces.len() + self.tpcs.len() + ended + self.mpcs.len()
     }
 }
 
@@ -436,35 +565,28 @@ fn need(holds: bool) -> Option<()> {
     holds.then_some(())
 }
 
-fn alone(parties: [AccountId; 2], balances: [Balance; 2], epoch: u32, window: Window) -> Tpc {
-    Tpc { parties, balances, epoch, version: 0, window, mpc: None, deadline: None, split: None }
+/// What the contract answers to a call that it accepts.
+fn done(answer: impl Encode) -> Option<Vec<u8>> {
+    Some(answer.encode())
 }
 
-/// The channel, if `entry` is a later state of it. What is split on chain does not leave its epoch by itself.
-fn newer(tpc: &Tpc, entry: &Entry) -> Option<Tpc> {
-    let in_epoch = entry.epoch == tpc.epoch && entry.version > tpc.version;
-    let after_it = entry.epoch > tpc.epoch && tpc.split.is_none();
-    need((in_epoch || after_it) && sums_to(entry, held(tpc)))?;
-    Some(tpc.clone())
+/// Whether the channel waits to be settled.
+pub fn is_due(tpc: &Tpc, now: Timestamp) -> bool {
+    tpc.dispute.is_some_and(|dispute| dispute.then == Resolution::Settle && now > dispute.deadline)
 }
 
-pub fn held(tpc: &Tpc) -> Balance {
-    tpc.balances[0] + tpc.balances[1]
+/// `None`, which no channel's total is, if the amounts do not fit.
+pub fn sum([first, second]: [Balance; 2]) -> Option<Balance> {
+    first.checked_add(second)
 }
 
-fn sums_to(entry: &Entry, total: Balance) -> bool {
-    entry.balances[0].checked_add(entry.balances[1]) == Some(total)
-}
-
-fn window_fits(window: Window) -> bool {
-    (MIN_WINDOW..=MAX_WINDOW).contains(&window)
-}
-
-fn ascending(entries: &[Entry]) -> bool {
-    !entries.is_empty() && entries.windows(2).all(|pair| pair[0].tpc < pair[1].tpc)
+fn ascending(ids: impl Iterator<Item = TpcId>) -> bool {
+    let ids: Vec<_> = ids.collect();
+    !ids.is_empty() && ids.is_sorted_by(|one, next| one < next)
 }
 
 /// Whether exactly the owners signed, in their order.
-fn signed_by(signatures: &[PartySignature], owners: &BTreeSet<AccountId>) -> bool {
-    signatures.iter().map(|signed| &signed.party).eq(owners)
+fn signed_by(signatures: &[PartySignature], owners: impl IntoIterator<Item = AccountId>) -> bool {
+    let owners: BTreeSet<_> = owners.into_iter().collect();
+    signatures.iter().map(|signed| signed.party).eq(owners)
 }

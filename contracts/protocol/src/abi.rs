@@ -4,8 +4,9 @@
 //! A test of the client holds this list against the metadata of the built contract.
 
 use crate::{
-    AccountId, Balance, Crypto, Domain, Error, Mpc, MpcClose, MpcCreation, MpcId, MpcJoin, MpcLeave, MpcUpdate, Nonce,
-    Owners, PartySignature, Signature, Timestamp, Tpc, TpcClose, TpcCreation, TpcId, TpcSplit, TpcTopUp, TpcWithdrawal,
+    AccountId, Asset, Balance, Crypto, Domain, Epoch, Error, Mpc, MpcClose, MpcCreation, MpcId, MpcJoin, MpcLeave,
+    Nonce, Owners, PartySignature, Resolution, Signature, SignedUpdate, Tpc, TpcClose, TpcCreation, TpcId, TpcSplit,
+    TpcTopUp, TpcWithdrawal, Update, Version,
 };
 use alloc::vec::Vec;
 use codec::{Decode, Encode};
@@ -62,45 +63,47 @@ messages! {
     Deposit = "deposit" () -> Result<(), Error>;
     /// Pays out of the caller's ledger.
     Withdraw = "withdraw" (amount: Balance) -> Result<(), Error>;
-    /// Opens a channel with both owners' ledger funds.
+    /// Has a token move what the caller has approved into the caller's ledger.
+    DepositPsp22 = "deposit_psp22" (token: AccountId, amount: Balance) -> Result<(), Error>;
+    /// Pays a token out of the caller's ledger.
+    WithdrawPsp22 = "withdraw_psp22" (token: AccountId, amount: Balance) -> Result<(), Error>;
+    /// Opens a channel with both owners' ledger funds. The value sent with the call goes to the caller's ledger first.
     CreateTpc = "create_tpc" (creation: TpcCreation, signatures: [Signature; 2]) -> Result<TpcId, Error>;
-    /// Puts a newer state of a channel on chain.
-    UpdateTpc = "update_tpc" (entry: crate::Entry, signatures: [Signature; 2]) -> Result<(), Error>;
-    /// Ends a channel and pays it out.
+    /// Puts newer states of any channels on chain, all or none; answers how many channels moved. `owners` prove whose each
+    /// channel is, in the order of the entries.
+    UpdateChannels = "update" (update: Update, owners: Vec<Owners>, signatures: Vec<PartySignature>) -> Result<u32, Error>;
+    /// Puts several updates on chain, each whole or not at all by itself; answers how many were.
+    UpdateAll = "update_all" (updates: Vec<SignedUpdate>) -> Result<u32, Error>;
+    /// Ends a channel and pays it out; an owner calls.
     CloseTpc = "close_tpc" (close: TpcClose, signatures: [Signature; 2]) -> Result<(), Error>;
-    /// Puts more ledger funds into a channel.
+    /// Puts more ledger funds into a channel; an owner calls.
     TopUpTpc = "top_up_tpc" (top_up: TpcTopUp, signatures: [Signature; 2]) -> Result<(), Error>;
-    /// Pays a part of a channel out.
+    /// Pays a part of a channel out; an owner calls.
     WithdrawTpc = "withdraw_tpc" (withdrawal: TpcWithdrawal, signatures: [Signature; 2]) -> Result<(), Error>;
-    /// Puts a channel's newer division into parts on chain.
-    SplitTpc = "split_tpc" (split: TpcSplit, signatures: [Signature; 2]) -> Result<(), Error>;
-    /// Starts the clock of a channel; only an owner may. Answers the deadline.
-    DisputeTpc = "dispute_tpc" (id: TpcId) -> Result<Timestamp, Error>;
-    /// Pays a disputed channel out after its deadline.
-    SettleTpc = "settle_tpc" (id: TpcId) -> Result<(), Error>;
-    /// Braids channels into a multi-party channel.
+    /// Turns channels of the same owners and asset into others with the same sum; an owner calls. Answers the parts' ids.
+    SplitTpc = "split_tpc" (split: TpcSplit, signatures: [Signature; 2]) -> Result<Vec<TpcId>, Error>;
+    /// Starts the clocks of the caller's channels, or decides that disputed ones will be settled, not renewed. Answers how
+    /// many channels that did.
+    DisputeChannels = "dispute" (channels: Vec<TpcId>, then: Resolution) -> Result<u32, Error>;
+    /// Pays channels out after their deadlines; strangers may one window later than owners. Answers how many.
+    SettleChannels = "settle" (channels: Vec<TpcId>) -> Result<u32, Error>;
+    /// Registers channels as a group.
     CreateMpc = "create_mpc" (creation: MpcCreation, signatures: Vec<PartySignature>) -> Result<MpcId, Error>;
-    /// Puts newer states of a multi-party channel on chain; answers how many channels moved.
-    /// `gone` proves who owned those of the update's channels that are no longer stored.
-    UpdateMpc = "update_mpc" (update: MpcUpdate, signatures: Vec<PartySignature>, gone: Vec<Owners>) -> Result<u32, Error>;
-    /// Ends a multi-party channel and releases its channels.
-    CloseMpc = "close_mpc" (close: MpcClose, signatures: Vec<PartySignature>) -> Result<(), Error>;
-    /// Brings further channels into a multi-party channel.
+    /// Registers further channels in a group.
     JoinMpc = "join_mpc" (join: MpcJoin, signatures: Vec<PartySignature>) -> Result<(), Error>;
-    /// Takes channels out of a multi-party channel.
+    /// Releases channels from their group; an owner of one of them calls.
     LeaveMpc = "leave_mpc" (leave: MpcLeave, signatures: Vec<PartySignature>) -> Result<(), Error>;
-    /// Starts the clock of a group; only the owner of a member channel may. The `exits`, channels of the caller in the
-    /// group, are settled to the accounts after the same deadline. Answers the deadline.
-    DisputeMpc = "dispute_mpc" (id: MpcId, member: TpcId, exits: Vec<TpcId>) -> Result<Timestamp, Error>;
-    /// Removes a group after its deadline.
-    SettleMpc = "settle_mpc" (id: MpcId) -> Result<(), Error>;
-    /// What the contract holds for an account outside of channels, in planck.
-    LedgerBalance = "ledger_balance" (account: AccountId) -> Balance;
-    /// A channel. Its `mpc` is set exactly while it is busy.
+    /// Releases all channels of a group and ends it; an owner of one of them calls.
+    CloseMpc = "close_mpc" (close: MpcClose, signatures: Vec<PartySignature>) -> Result<(), Error>;
+    /// What the contract holds for an account outside of channels.
+    LedgerBalance = "ledger_balance" (account: AccountId, asset: Asset) -> Balance;
+    /// A channel as it counts now.
     GetTpc = "tpc" (id: TpcId) -> Option<Tpc>;
-    /// A multi-party channel.
+    /// The version at which a dispute has ended an epoch of a channel for ever.
+    GetEnded = "ended" (id: TpcId, epoch: Epoch) -> Option<Version>;
+    /// A registered group.
     GetMpc = "mpc" (id: MpcId) -> Option<Mpc>;
-    /// How many channels a pair (ascending) has created: the nonce of its next one.
+    /// How many channels two accounts, in either order, have created: the nonce of their next one.
     NextNonce = "next_nonce" (parties: [AccountId; 2]) -> Nonce;
     /// Where signatures for this contract are good.
     GetDomain = "domain" () -> Domain;

@@ -1,13 +1,13 @@
 //! Everything that a user can sign, and the 32 bytes that are signed.
 
-use crate::{AccountId, Balance, Crypto, Entry, Epoch, MpcId, Nonce, Timestamp, TpcId, Window};
+use crate::{AccountId, Asset, Balance, Crypto, Entry, MpcId, Nonce, Origin, Owners, Timestamp, TpcId, Window};
 use alloc::vec::Vec;
 use codec::{Decode, Encode, MaxEncodedLen};
 
 /// Stands first in everything that is signed, so that a Braid signature is never good for anything else.
-pub const DOMAIN_TAG: [u8; 8] = *b"braid/v1";
+pub const DOMAIN_TAG: [u8; 8] = *b"braid/v2";
 
-/// Where a signature is good: one contract on one chain.
+/// Where a signature is good: one contract on one chain (rule A2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen)]
 #[cfg_attr(feature = "std", derive(scale_info::TypeInfo))]
 #[cfg_attr(all(feature = "std", feature = "ink"), derive(ink::storage::traits::StorageLayout))]
@@ -36,6 +36,26 @@ pub struct PartySignature {
     pub signature: Signature,
 }
 
+/// Moves channels to their next states, all of them or none: a payment in one channel, in a group, or along a path.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cfg_attr(feature = "std", derive(scale_info::TypeInfo))]
+pub struct Update {
+    /// The next state of each channel, strictly ascending by channel.
+    pub entries: Vec<Entry>,
+}
+
+/// An update with all that makes it complete.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cfg_attr(feature = "std", derive(scale_info::TypeInfo))]
+pub struct SignedUpdate {
+    /// What is signed.
+    pub update: Update,
+    /// Who owns each channel, in the order of the entries.
+    pub owners: Vec<Owners>,
+    /// The signatures of all owners and of nobody else, strictly ascending by party.
+    pub signatures: Vec<PartySignature>,
+}
+
 /// Opens a two-party channel with both owners' funds from the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen)]
 #[cfg_attr(feature = "std", derive(scale_info::TypeInfo))]
@@ -44,7 +64,9 @@ pub struct TpcCreation {
     pub parties: [AccountId; 2],
     /// How many channels this pair has created before.
     pub nonce: Nonce,
-    /// What each owner puts in, in planck.
+    /// What the channel holds.
+    pub asset: Asset,
+    /// What each owner puts in.
     pub balances: [Balance; 2],
     /// How long a dispute may be answered.
     pub window: Window,
@@ -56,165 +78,159 @@ pub struct TpcCreation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen)]
 #[cfg_attr(feature = "std", derive(scale_info::TypeInfo))]
 pub struct TpcClose {
-    /// The channel and its last state, newer than any other.
+    /// The channel's last state: in the stored epoch, of a version above all others.
     pub last: Entry,
     /// Block time in ms after which the agreement is void.
     pub valid_until: Timestamp,
 }
 
-/// Puts more of the owners' ledger funds into a two-party channel.
+/// Puts more of the owners' ledger funds into a two-party channel, and begins its next epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen)]
 #[cfg_attr(feature = "std", derive(scale_info::TypeInfo))]
 pub struct TpcTopUp {
-    /// The channel with the new funds in it: the first state of a later epoch.
-    pub snapshot: Entry,
-    /// What each owner puts in, in planck.
+    /// The last state of the epoch that ends.
+    pub last: Entry,
+    /// What each owner puts in.
     pub added: [Balance; 2],
     /// Block time in ms after which the agreement is void.
     pub valid_until: Timestamp,
 }
 
-/// Pays a part of a two-party channel out, which stays open.
+/// Pays a part of a two-party channel out, which stays open in its next epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen)]
 #[cfg_attr(feature = "std", derive(scale_info::TypeInfo))]
 pub struct TpcWithdrawal {
-    /// The channel without what is paid out: the first state of a later epoch.
-    pub snapshot: Entry,
-    /// What each owner gets, in planck.
+    /// The last state of the epoch that ends.
+    pub last: Entry,
+    /// What each owner gets.
     pub amounts: [Balance; 2],
     /// Block time in ms after which the agreement is void.
     pub valid_until: Timestamp,
 }
 
-/// Divides a channel into parts that are channels of their own, or, with one part, makes it whole again.
+/// Turns channels of the same owners and asset into others with the same sum: one into several, or several into one.
 ///
-/// Like an update it is a state of the channel: it counts as soon as both owners have signed it, and the chain learns
-/// of it only in a dispute, or before a part enters a multi-party channel.
+/// The first of them goes on as the first part, in its next epoch; the others are gone. Every further part is a new
+/// channel, like any other, with the first's window.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 #[cfg_attr(feature = "std", derive(scale_info::TypeInfo))]
 pub struct TpcSplit {
-    /// The channel that was created; it is the first part.
-    pub tpc: TpcId,
-    /// A later epoch than any of its parts has been in. Every part begins in it, at version 0.
-    pub epoch: Epoch,
-    /// What each owner holds in each part, in planck; the sum over the parts is the channel's total.
+    /// The last state of each channel that is split, of at most [`crate::state::MAX_PARTS`]; none twice.
+    pub last: Vec<Entry>,
+    /// What each owner holds in each part, of at most [`crate::state::MAX_PARTS`].
     pub parts: Vec<[Balance; 2]>,
+    /// Block time in ms after which the agreement is void.
+    pub valid_until: Timestamp,
 }
 
-/// Braids channels into a multi-party channel.
+/// A channel that a registration names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen)]
+#[cfg_attr(feature = "std", derive(scale_info::TypeInfo))]
+pub struct Member {
+    /// The channel.
+    pub tpc: TpcId,
+    /// How often it has been registered or released before, as stored ([`crate::Tpc::registrations`]).
+    pub registrations: u32,
+}
+
+/// Registers channels as a group.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 #[cfg_attr(feature = "std", derive(scale_info::TypeInfo))]
 pub struct MpcCreation {
-    /// Every channel, ascending, with the state that it enters in: the first of its next epoch.
-    pub entries: Vec<Entry>,
-    /// How long a dispute over the group may be answered.
-    pub window: Window,
+    /// The channels, strictly ascending.
+    pub members: Vec<Member>,
     /// Block time in ms after which the agreement is void.
     pub valid_until: Timestamp,
 }
 
-/// Moves any channels of a multi-party channel, all of them or none.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-#[cfg_attr(feature = "std", derive(scale_info::TypeInfo))]
-pub struct MpcUpdate {
-    /// The multi-party channel.
-    pub mpc: MpcId,
-    /// The next state of each channel that is touched, ascending by channel.
-    pub entries: Vec<Entry>,
-}
-
-/// Releases every channel of a multi-party channel at its last state and ends it.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-#[cfg_attr(feature = "std", derive(scale_info::TypeInfo))]
-pub struct MpcClose {
-    /// The multi-party channel.
-    pub mpc: MpcId,
-    /// The last state of each of its channels, ascending by channel.
-    pub entries: Vec<Entry>,
-    /// Block time in ms after which the agreement is void.
-    pub valid_until: Timestamp,
-}
-
-/// Brings further channels into a multi-party channel. The rest of it carries on undisturbed.
+/// Registers further channels in a group.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 #[cfg_attr(feature = "std", derive(scale_info::TypeInfo))]
 pub struct MpcJoin {
-    /// The multi-party channel.
+    /// The group.
     pub mpc: MpcId,
-    /// A channel that is in it, one of whose owners also owns an entering channel: nobody joins uninvited.
-    pub member: TpcId,
-    /// Every entering channel, ascending, with the state that it enters in: the first of its next epoch.
-    pub entries: Vec<Entry>,
+    /// A channel that is in it, one of whose owners also owns a joining channel: nobody joins uninvited.
+    pub host: TpcId,
+    /// The joining channels, strictly ascending.
+    pub members: Vec<Member>,
     /// Block time in ms after which the agreement is void.
     pub valid_until: Timestamp,
 }
 
-/// Takes channels out of a multi-party channel. The rest of it carries on undisturbed.
+/// Releases channels from their group.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 #[cfg_attr(feature = "std", derive(scale_info::TypeInfo))]
 pub struct MpcLeave {
-    /// The multi-party channel.
+    /// The group.
     pub mpc: MpcId,
-    /// The last state of each channel that leaves, ascending by channel.
-    pub entries: Vec<Entry>,
+    /// The leaving channels, strictly ascending.
+    pub members: Vec<Member>,
+    /// Block time in ms after which the agreement is void.
+    pub valid_until: Timestamp,
+}
+
+/// Releases all channels of a group, and ends it.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cfg_attr(feature = "std", derive(scale_info::TypeInfo))]
+pub struct MpcClose {
+    /// The group.
+    pub mpc: MpcId,
+    /// Every channel in it, strictly ascending.
+    pub members: Vec<Member>,
     /// Block time in ms after which the agreement is void.
     pub valid_until: Timestamp,
 }
 
 /// Everything that can be signed. The variant is part of what is signed, so no action passes for another.
+///
+/// Every owner of every channel that an action names signs it, but for the host of a join (rule A3).
 #[derive(Clone, Copy, Debug, Encode)]
+#[allow(missing_docs)] // Each variant holds the action of its name, documented there.
 pub enum Action<'a> {
-    /// Signed by both owners.
     #[codec(index = 0)]
     CreateTpc(&'a TpcCreation),
-    /// Signed by both owners: the next state of a channel that stands alone.
     #[codec(index = 1)]
-    UpdateTpc(&'a Entry),
-    /// Signed by both owners.
+    Update(&'a Update),
     #[codec(index = 2)]
     CloseTpc(&'a TpcClose),
-    /// Signed by every owner of the channels in it.
     #[codec(index = 3)]
-    CreateMpc(&'a MpcCreation),
-    /// Signed by every owner of the channels that it touches.
-    #[codec(index = 4)]
-    UpdateMpc(&'a MpcUpdate),
-    /// Signed by every owner of the channels in it.
-    #[codec(index = 5)]
-    CloseMpc(&'a MpcClose),
-    /// Signed by both owners.
-    #[codec(index = 6)]
     TopUpTpc(&'a TpcTopUp),
-    /// Signed by both owners.
-    #[codec(index = 7)]
+    #[codec(index = 4)]
     WithdrawTpc(&'a TpcWithdrawal),
-    /// Signed by both owners.
-    #[codec(index = 8)]
+    #[codec(index = 5)]
     SplitTpc(&'a TpcSplit),
-    /// Signed by every owner of the channels that enter.
-    #[codec(index = 9)]
+    #[codec(index = 6)]
+    CreateMpc(&'a MpcCreation),
+    #[codec(index = 7)]
     JoinMpc(&'a MpcJoin),
-    /// Signed by every owner of the channels that leave.
-    #[codec(index = 10)]
+    #[codec(index = 8)]
     LeaveMpc(&'a MpcLeave),
+    #[codec(index = 9)]
+    CloseMpc(&'a MpcClose),
 }
 
 impl Action<'_> {
-    /// What is signed: BLAKE2b-256 of SCALE((tag, domain), action).
+    /// What is signed: BLAKE2b-256 of SCALE((tag, domain), action) (rule A1).
     pub fn payload(&self, crypto: &impl Crypto, domain: &Domain) -> [u8; 32] {
         crypto.blake2_256(&(DOMAIN_TAG, domain, self).encode())
     }
 }
 
 impl TpcCreation {
+    /// The owners that the channel will have.
+    pub fn owners(&self) -> Owners {
+        let Self { parties, nonce, asset, window, .. } = *self;
+        Owners { parties, window, asset, origin: Origin::Creation(nonce) }
+    }
+
     /// The id that the channel will have.
     pub fn id(&self, crypto: &impl Crypto) -> TpcId {
-        TpcId::of(crypto, &self.parties, self.nonce)
+        self.owners().tpc(crypto)
     }
 }
 
 impl MpcCreation {
-    /// The id that the multi-party channel will have: the payload that its creators sign.
+    /// The id that the group will have: the payload that its creators sign.
     pub fn id(&self, crypto: &impl Crypto, domain: &Domain) -> MpcId {
         MpcId(Action::CreateMpc(self).payload(crypto, domain))
     }

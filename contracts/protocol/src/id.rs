@@ -1,14 +1,11 @@
-//! What names a channel and a group of channels.
+//! What names a channel and a registered group.
 
-use crate::{AccountId, Crypto, Epoch, Nonce};
+use crate::{AccountId, Asset, Crypto, Epoch, Nonce, Window};
 use codec::{Decode, Encode, MaxEncodedLen};
 use core::fmt;
 
 /// Keeps channel ids apart from every other hash that Braid makes.
 const TPC_TAG: &[u8; 9] = b"braid/tpc";
-
-/// Keeps the ids of a split channel's parts apart from all others.
-const PART_TAG: &[u8; 10] = b"braid/part";
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -36,54 +33,66 @@ macro_rules! id {
 }
 
 id! {
-    /// Names a two-party channel: the hash of its owners and their creation nonce.
+    /// Names a two-party channel: the hash of its [`Owners`].
     ///
-    /// It commits to the owners so that a signature for a channel can be checked even when nothing of the
-    /// channel is stored any more, and it never comes back because the nonce of a pair only grows.
+    /// It commits to all that a stranger must know of the channel without a look at the chain (rule I1), and it never
+    /// comes back (rule I2).
     TpcId
 }
 
 id! {
-    /// Names a multi-party channel: the very payload that its creators signed.
+    /// Names a registered group: the very payload that its creators signed (rule I3).
     ///
-    /// It never comes back because the payload holds a (channel, epoch) pair, and both are used once.
+    /// It never comes back, because the payload names registration counts that only grow.
     MpcId
 }
 
-impl TpcId {
-    /// The id of the `nonce`-th channel that `parties` (ascending) create.
-    pub fn of(crypto: &impl Crypto, parties: &[AccountId; 2], nonce: Nonce) -> Self {
-        Self(crypto.blake2_256(&(TPC_TAG, parties, nonce).encode()))
-    }
-
-    /// The id of part `index` of this channel's split at `epoch`. The first part, 0, is the channel itself.
-    ///
-    /// It never comes back either: a channel is split at most once in an epoch.
-    pub fn part(self, crypto: &impl Crypto, epoch: Epoch, index: u8) -> Self {
-        match index {
-            0 => self,
-            _ => Self(crypto.blake2_256(&(PART_TAG, self, epoch, index).encode())),
-        }
-    }
+/// What a channel's id is the hash of: who owns it and what is fixed for its life.
+///
+/// It proves both, also when nothing of the channel is stored any more. Its size does not grow with the channel's history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen)]
+#[cfg_attr(feature = "std", derive(scale_info::TypeInfo))]
+#[cfg_attr(all(feature = "std", feature = "ink"), derive(ink::storage::traits::StorageLayout))]
+pub struct Owners {
+    /// The two owners, ascending. Everything about a channel is in this order.
+    pub parties: [AccountId; 2],
+    /// How long a dispute may be answered.
+    pub window: Window,
+    /// What the channel holds.
+    pub asset: Asset,
+    /// What brought the channel into being.
+    pub origin: Origin,
 }
 
-/// What a channel's id is the hash of: who owns it, provable even when nothing of the channel is stored any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+/// What brought a channel into being. No two channels have the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen)]
 #[cfg_attr(feature = "std", derive(scale_info::TypeInfo))]
-pub struct Owners {
-    /// The owners, ascending.
-    pub parties: [AccountId; 2],
-    /// The channel's nonce among this pair's.
-    pub nonce: Nonce,
-    /// The epoch of the split and the index in it, if the channel is a part of that one.
-    pub part: Option<(Epoch, u8)>,
+#[cfg_attr(all(feature = "std", feature = "ink"), derive(ink::storage::traits::StorageLayout))]
+pub enum Origin {
+    /// It was created: how many channels its pair had created before.
+    #[codec(index = 0)]
+    Creation(Nonce),
+    /// It is a part of a split.
+    #[codec(index = 1)]
+    Split {
+        /// The first channel that was split.
+        first: TpcId,
+        /// The epoch of the first channel that the split ended.
+        epoch: Epoch,
+        /// The part's index, from 1. Part 0 is the first channel itself.
+        index: u8,
+    },
 }
 
 impl Owners {
     /// The id of their channel.
     pub fn tpc(&self, crypto: &impl Crypto) -> TpcId {
-        let whole = TpcId::of(crypto, &self.parties, self.nonce);
-        self.part.map_or(whole, |(epoch, index)| whole.part(crypto, epoch, index))
+        TpcId(crypto.blake2_256(&(TPC_TAG, self).encode()))
+    }
+
+    /// The owners of part `index`, from 1, when the channel `first`, which is theirs, is split and its `epoch` ends.
+    pub fn part(&self, first: TpcId, epoch: Epoch, index: u8) -> Self {
+        Self { origin: Origin::Split { first, epoch, index }, ..*self }
     }
 }
 

@@ -3,13 +3,13 @@
 //! Each function checks everything before it returns a new state; an error leaves its inputs as they were.
 
 use crate::{
-    state::{MAX_PARTS, MAX_WINDOW, MIN_WINDOW},
-    AccountId, Balance, Crypto, Entry, Epoch, Error, MpcId, Nonce, PartySignature, Signature, Split, Timestamp, Tpc,
-    TpcCreation, TpcId, TpcSplit, TpcTopUp, TpcWithdrawal, Version, Window,
+    state::{MAX_CHANNELS, MAX_PARTS, MAX_WINDOW, MIN_WINDOW},
+    AccountId, Balance, Crypto, Dispute, Entry, Epoch, Error, Member, MpcId, Nonce, PartySignature, Resolution,
+    Signature, Timestamp, Tpc, TpcCreation, TpcId, TpcSplit, TpcTopUp, TpcWithdrawal, Version, Window,
 };
 use alloc::{vec, vec::Vec};
 
-/// Refuses an agreement whose time is over.
+/// Refuses an agreement whose time is over (rule A4).
 pub fn check_valid(now: Timestamp, valid_until: Timestamp) -> Result<(), Error> {
     if now > valid_until {
         return Err(Error::Expired { valid_until });
@@ -17,7 +17,7 @@ pub fn check_valid(now: Timestamp, valid_until: Timestamp) -> Result<(), Error> 
     Ok(())
 }
 
-/// Refuses a window that is too short to answer in, or too long to wait for.
+/// Refuses a window that is too short to answer in, or too long to wait for (rule E3).
 pub fn check_window(window: Window) -> Result<(), Error> {
     if !(MIN_WINDOW..=MAX_WINDOW).contains(&window) {
         return Err(Error::BadWindow);
@@ -25,20 +25,15 @@ pub fn check_window(window: Window) -> Result<(), Error> {
     Ok(())
 }
 
-/// When a dispute that starts at `now` ends.
-pub fn deadline(now: Timestamp, window: Window) -> Result<Timestamp, Error> {
-    now.checked_add(window).ok_or(Error::Overflow)
-}
-
-/// Refuses a dispute by anyone but an owner.
+/// Refuses whoever does not own a channel.
 pub fn check_owner(id: TpcId, tpc: &Tpc, account: &AccountId) -> Result<(), Error> {
-    if !tpc.parties.contains(account) {
+    if !tpc.owners.parties.contains(account) {
         return Err(Error::NotOwner(id));
     }
     Ok(())
 }
 
-/// The channel that `creation` opens, given how many channels the pair has created.
+/// The channel that `creation` opens, given how many channels the pair has created (rule E3).
 pub fn create_tpc(creation: &TpcCreation, created: Nonce) -> Result<Tpc, Error> {
     let [first, second] = &creation.parties;
     if first >= second {
@@ -48,148 +43,237 @@ pub fn create_tpc(creation: &TpcCreation, created: Nonce) -> Result<Tpc, Error> 
         return Err(Error::WrongNonce { expected: created });
     }
     check_window(creation.window)?;
-    let TpcCreation { parties, balances, window, .. } = *creation;
-    let tpc = Tpc { parties, balances, epoch: 0, version: 0, window, mpc: None, deadline: None, split: None };
-    match tpc.total() {
-        None => Err(Error::Overflow),
-        Some(0) => Err(Error::ZeroAmount),
-        Some(_) => Ok(tpc),
+    some_amount(creation.balances)?;
+    Ok(Tpc {
+        owners: creation.owners(),
+        balances: creation.balances,
+        epoch: 0,
+        version: 0,
+        dispute: None,
+        mpc: None,
+        registrations: 0,
+    })
+}
+
+/// The end of an epoch that is not written yet: a renewal takes effect by itself and is written when the channel is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Renewal {
+    /// The epoch that ended.
+    pub epoch: Epoch,
+    /// The version at which it ended.
+    pub version: Version,
+    /// The version that the record of its end holds so far.
+    pub recorded: Version,
+}
+
+/// A stored channel as it counts at block time `now` (rule D4): renewed, if it was to be renewed and its deadline has
+/// passed.
+pub fn renewed(stored: Tpc, now: Timestamp) -> (Tpc, Option<Renewal>) {
+    match stored.dispute {
+        Some(Dispute { deadline, then: Resolution::Renew, began_at }) if now > deadline => {
+            let renewal = Renewal { epoch: stored.epoch, version: stored.version, recorded: began_at };
+            // It fits: no dispute that would renew the last epoch begins.
+            (Tpc { epoch: stored.epoch.saturating_add(1), version: 0, dispute: None, ..stored }, Some(renewal))
+        }
+        _ => (stored, None),
     }
 }
 
-/// What is left in the ledger of `account` after taking `amount` out of its `available` planck.
-pub fn debit(account: AccountId, available: Balance, amount: Balance) -> Result<Balance, Error> {
-    available.checked_sub(amount).ok_or(Error::InsufficientLedger { account, available })
+/// What becomes of an entry of an update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The channel moves to the entry's state.
+    Advance,
+    /// The channel stays as it is, and the rest of the update counts: its owners agreed to something else, or it is there.
+    PassOver,
 }
 
-/// What is in a ledger after putting `amount` on top of its `available` planck.
-pub fn credit(available: Balance, amount: Balance) -> Result<Balance, Error> {
-    available.checked_add(amount).ok_or(Error::Overflow)
-}
-
-/// The channel after `entry`, a newer state of it. Also what a closing pays out.
+/// What becomes of an entry of an update, or why the whole update is refused (rules U4 to U7).
 ///
-/// Splits that were made and merged off chain leave the chain epochs behind, so a whole channel may go on in a later one.
-/// A channel that is split on chain, or a part of one, may not: a newer split must say what becomes of all parts.
-pub fn advance(tpc: &Tpc, entry: &Entry) -> Result<Tpc, Error> {
-    if entry.epoch < tpc.epoch || (entry.epoch > tpc.epoch && tpc.split.is_some()) {
-        return Err(Error::WrongEpoch { tpc: entry.tpc, stored: tpc.epoch });
+/// `stored` is the channel as it counts at block time `now`. `ended` tells at which version a dispute ended the entry's
+/// epoch, and is asked only if the channel is not in it.
+pub fn judge(
+    entry: &Entry,
+    stored: Option<&Tpc>,
+    now: Timestamp,
+    ended: impl FnOnce() -> Option<Version>,
+) -> Result<Verdict, Error> {
+    match stored {
+        Some(tpc) if tpc.epoch == entry.epoch => {
+            if entry.version <= tpc.version {
+                Ok(Verdict::PassOver)
+            } else if tpc.is_due(now) {
+                Err(Error::TpcDue(entry.tpc))
+            } else if entry.total().is_none() || entry.total() != tpc.total() {
+                // Only its owners can lose by that, and they signed it. Were the update refused, they could spoil it for
+                // everybody else.
+                Ok(Verdict::PassOver)
+            } else {
+                Ok(Verdict::Advance)
+            }
+        }
+        _ => match ended() {
+            Some(version) if entry.version > version => {
+                Err(Error::Void { tpc: entry.tpc, epoch: entry.epoch, version })
+            }
+            Some(_) | None => Ok(Verdict::PassOver),
+        },
     }
-    if entry.order() <= (tpc.epoch, tpc.version) {
-        return Err(Error::StaleVersion { tpc: entry.tpc, stored: tpc.version });
+}
+
+/// The channel at the state of an entry of its epoch.
+pub fn advance(tpc: &Tpc, entry: &Entry) -> Tpc {
+    Tpc { version: entry.version, balances: entry.balances, ..*tpc }
+}
+
+/// Refuses `last` unless it can end the channel's epoch: it names that epoch, and is a newer state of it (rule E2).
+pub fn check_last(tpc: &Tpc, last: &Entry) -> Result<(), Error> {
+    if last.epoch != tpc.epoch {
+        return Err(Error::WrongEpoch { tpc: last.tpc, stored: tpc.epoch });
     }
-    check_sum(entry, tpc.total())?;
-    Ok(at(tpc, entry))
-}
-
-/// The channel after it entered `mpc` with `entry`, the first state of a later epoch.
-///
-/// The new epoch voids everything signed before, so an old state cannot come alive inside or after the group.
-pub fn enter(tpc: &Tpc, entry: &Entry, mpc: MpcId) -> Result<Tpc, Error> {
-    check_later(tpc, entry)?;
-    check_sum(entry, tpc.total())?;
-    Ok(Tpc { mpc: Some(mpc), ..at(tpc, entry) })
-}
-
-/// Refuses channels that nobody who is in `mpc` brings along: an owner of `member`, a channel in it, must have signed.
-///
-/// Otherwise strangers could enter any group, and then hold up its closing or dispute it.
-pub fn check_invited(mpc: MpcId, member: TpcId, tpc: &Tpc, signatures: &[PartySignature]) -> Result<(), Error> {
-    if tpc.mpc != Some(mpc) || !signatures.iter().any(|signed| tpc.parties.contains(&signed.party)) {
-        return Err(Error::Uninvited(member));
+    if last.version <= tpc.version {
+        return Err(Error::StaleVersion { tpc: last.tpc, stored: tpc.version });
+    }
+    let total = tpc.total().ok_or(Error::Overflow)?;
+    if last.total() != Some(total) {
+        return Err(Error::SumMismatch { tpc: last.tpc, total });
     }
     Ok(())
 }
 
-/// The channel after `entry` of an update of its group, or `None` if it has moved on since and is passed over.
-///
-/// So is an entry that was never one of the channel, of another epoch or total: its owners have signed it, and only they
-/// can lose by that. Were the update refused, two of them could spoil it for everybody else who relies on it.
-pub fn advance_in_mpc(tpc: &Tpc, entry: &Entry) -> Option<Tpc> {
-    release(tpc, entry).ok().flatten()
-}
-
-/// The channel at its last state of a group that closes, or `None` if the contract already holds that or a newer one.
-pub fn release(tpc: &Tpc, entry: &Entry) -> Result<Option<Tpc>, Error> {
-    if entry.epoch != tpc.epoch {
-        return Err(Error::WrongEpoch { tpc: entry.tpc, stored: tpc.epoch });
-    }
-    check_sum(entry, tpc.total())?;
-    Ok((entry.version > tpc.version).then(|| at(tpc, entry)))
-}
-
-/// The channel after it left its group at `entry`, its last state there, or at a newer one that the contract holds.
-///
-/// Its owners agree again, so a dispute that was to pay it out is over.
-pub fn leave(tpc: &Tpc, entry: &Entry) -> Result<Tpc, Error> {
-    let last = release(tpc, entry)?.unwrap_or_else(|| tpc.clone());
-    Ok(Tpc { mpc: None, deadline: None, ..last })
-}
-
-/// The channel after more funds came in.
+/// The channel after more funds came in (rule E5).
 pub fn top_up(tpc: &Tpc, top_up: &TpcTopUp) -> Result<Tpc, Error> {
-    let added = some_amount(top_up.added)?;
-    check_later(tpc, &top_up.snapshot)?;
-    check_sum(&top_up.snapshot, tpc.total().and_then(|total| total.checked_add(added)))?;
-    Ok(at(tpc, &top_up.snapshot))
+    check_last(tpc, &top_up.last)?;
+    some_amount(top_up.added)?;
+    next_epoch(tpc, shift(top_up.last.balances, top_up.added, Balance::checked_add).ok_or(Error::Overflow)?)
 }
 
-/// The channel after a part of it was paid out.
+/// The channel after a part of it was paid out (rule E6).
 pub fn withdraw(tpc: &Tpc, withdrawal: &TpcWithdrawal) -> Result<Tpc, Error> {
-    let amount = some_amount(withdrawal.amounts)?;
-    check_later(tpc, &withdrawal.snapshot)?;
-    check_sum(&withdrawal.snapshot, tpc.total().and_then(|total| total.checked_sub(amount)))?;
-    Ok(at(tpc, &withdrawal.snapshot))
+    check_last(tpc, &withdrawal.last)?;
+    some_amount(withdrawal.amounts)?;
+    next_epoch(tpc, shift(withdrawal.last.balances, withdrawal.amounts, Balance::checked_sub).ok_or(Error::Overflow)?)
 }
 
-/// The parts after `split`, the channel itself first, given those `others` of an earlier split that are still there.
-///
-/// What all of them hold is divided anew, so that whoever publishes an old split is answered with the newest one.
-pub fn split(tpc: &Tpc, others: &[Tpc], split: &TpcSplit) -> Result<Vec<Tpc>, Error> {
-    let count = split.parts.len();
-    if count == 0 || count > MAX_PARTS {
+/// Refuses a split of too few or too many channels or parts, or one that names a channel twice: it would count its funds
+/// twice (rule E7).
+pub fn check_split(split: &TpcSplit) -> Result<(), Error> {
+    let TpcSplit { last, parts, .. } = split;
+    let bounds = 1..=MAX_PARTS;
+    if !bounds.contains(&last.len()) || !bounds.contains(&parts.len()) {
         return Err(Error::BadParts);
     }
-    if tpc.split.is_some_and(|earlier| earlier.others == 0) {
-        return Err(Error::IsPart(split.tpc));
-    }
-    // A part that was in a group or topped up is in a later epoch than the first: what was signed before is void.
-    let latest = others.iter().map(|part| part.epoch).fold(tpc.epoch, Epoch::max);
-    if split.epoch <= latest {
-        return Err(Error::WrongEpoch { tpc: split.tpc, stored: latest });
-    }
-    let total = sum(core::iter::once(tpc).chain(others).map(Tpc::total))?;
-    if sum(split.parts.iter().map(|[first, second]| first.checked_add(*second)))? != total {
-        return Err(Error::SumMismatch { tpc: split.tpc, total });
-    }
-    if split.parts.iter().skip(1).any(|share| *share == [0, 0]) {
-        return Err(Error::ZeroAmount);
-    }
-    let others = u8::try_from(count).map_err(|_| Error::BadParts)?.saturating_sub(1);
-    let marker = (others > 0).then_some(Split { epoch: split.epoch, others });
-    let part = |(index, balances): (usize, &[Balance; 2])| match index {
-        0 => Tpc { balances: *balances, epoch: split.epoch, version: 0, split: marker, ..tpc.clone() },
-        _ => {
-            let Tpc { parties, window, .. } = *tpc;
-            let (balances, epoch, split) = (*balances, split.epoch, Some(Split { epoch: split.epoch, others: 0 }));
-            Tpc { parties, balances, epoch, version: 0, window, mpc: None, deadline: None, split }
-        }
-    };
-    Ok(split.parts.iter().enumerate().map(part).collect())
-}
-
-/// Refuses a list of entries that is empty or names a channel twice.
-pub fn check_entries(entries: &[Entry]) -> Result<(), Error> {
-    if entries.is_empty() {
-        return Err(Error::NoEntries);
-    }
-    if entries.windows(2).any(|pair| pair[0].tpc >= pair[1].tpc) {
-        return Err(Error::EntriesNotSorted);
+    let named_before = |(index, entry): (usize, &Entry)| last.iter().take(index).any(|other| other.tpc == entry.tpc);
+    if last.iter().enumerate().any(named_before) {
+        return Err(Error::BadParts);
     }
     Ok(())
 }
 
-/// Refuses unless both owners of one channel signed `payload`, in their order.
+/// The parts that `split` makes of `channels`, in their order there, each with its id. The first is the first channel
+/// (rule E7).
+pub fn split(crypto: &impl Crypto, channels: &[Tpc], split: &TpcSplit) -> Result<Vec<(TpcId, Tpc)>, Error> {
+    let TpcSplit { last, parts, .. } = split;
+    check_split(split)?;
+    let (Some(first), Some(first_last)) = (channels.first(), last.first()) else { return Err(Error::BadParts) };
+    for (tpc, last) in channels.iter().zip(last) {
+        check_last(tpc, last)?;
+        if (tpc.owners.parties, tpc.owners.asset) != (first.owners.parties, first.owners.asset) {
+            return Err(Error::NotAlike(last.tpc));
+        }
+    }
+    let total = sum(channels.iter().map(Tpc::total))?;
+    let mut amounts = Vec::with_capacity(parts.len());
+    for part in parts {
+        amounts.push(Some(some_amount(*part)?));
+    }
+    if sum(amounts.into_iter())? != total {
+        return Err(Error::SumMismatch { tpc: first_last.tpc, total });
+    }
+    let renewed = next_epoch(first, first.balances)?;
+    let part = |(index, balances): (u8, &[Balance; 2])| match index {
+        0 => (first_last.tpc, Tpc { balances: *balances, ..renewed }),
+        _ => {
+            let owners = first.owners.part(first_last.tpc, first.epoch, index);
+            let tpc =
+                Tpc { owners, balances: *balances, epoch: 0, version: 0, dispute: None, mpc: None, registrations: 0 };
+            (owners.tpc(crypto), tpc)
+        }
+    };
+    Ok((0..=u8::MAX).zip(parts).map(part).collect())
+}
+
+/// The channel after its dispute began, or after an owner decided that it will be settled, not renewed (rules D1, D2).
+pub fn dispute(tpc: &Tpc, now: Timestamp, then: Resolution) -> Result<Tpc, Error> {
+    if then == Resolution::Renew {
+        tpc.epoch.checked_add(1).ok_or(Error::Overflow)?;
+    }
+    let dispute = match tpc.dispute {
+        Some(dispute) => Dispute { then, ..dispute },
+        None => {
+            let deadline = now.checked_add(tpc.owners.window).ok_or(Error::Overflow)?;
+            Dispute { deadline, then, began_at: tpc.version }
+        }
+    };
+    Ok(Tpc { dispute: Some(dispute), ..*tpc })
+}
+
+/// Refuses to let `caller` settle a channel that is due. Strangers wait for one window more, so that the storage deposits
+/// go to the owners (rule D5).
+pub fn check_settler(tpc: &Tpc, now: Timestamp, caller: &AccountId) -> Result<(), Error> {
+    let deadline = tpc.dispute.map_or(0, |dispute| dispute.deadline);
+    let after = deadline.saturating_add(tpc.owners.window);
+    if !tpc.owners.parties.contains(caller) && now <= after {
+        return Err(Error::TooEarly { after });
+    }
+    Ok(())
+}
+
+/// The channel after a registration that names it as `member`: in `mpc`, or in no group (rule G2).
+pub fn register(tpc: &Tpc, member: &Member, mpc: Option<MpcId>) -> Result<Tpc, Error> {
+    if member.registrations != tpc.registrations {
+        return Err(Error::WrongRegistrations { tpc: member.tpc, stored: tpc.registrations });
+    }
+    let registrations = tpc.registrations.checked_add(1).ok_or(Error::Overflow)?;
+    Ok(Tpc { mpc, registrations, ..*tpc })
+}
+
+/// Refuses channels that nobody who is in `mpc` brings along: an owner of `host`, a channel in it, must have signed.
+///
+/// Otherwise strangers could enter any group and hold up its closing (rule G4).
+pub fn check_invited(mpc: MpcId, host: TpcId, tpc: &Tpc, signatures: &[PartySignature]) -> Result<(), Error> {
+    if tpc.mpc != Some(mpc) {
+        return Err(Error::NotMember(host));
+    }
+    if !signatures.iter().any(|signed| tpc.owners.parties.contains(&signed.party)) {
+        return Err(Error::Uninvited(host));
+    }
+    Ok(())
+}
+
+/// Refuses a list of channels that is empty or longer than a call takes (rule U1).
+pub fn check_count(channels: usize) -> Result<(), Error> {
+    match channels {
+        0 => Err(Error::NoChannels),
+        1..=MAX_CHANNELS => Ok(()),
+        _ => Err(Error::TooManyChannels),
+    }
+}
+
+/// Refuses a list of channels that is empty, longer than a call takes, or not strictly ascending (rules U1, U2, G2).
+pub fn check_ascending<'a>(channels: impl ExactSizeIterator<Item = &'a TpcId>) -> Result<(), Error> {
+    check_count(channels.len())?;
+    let mut last = None;
+    for tpc in channels {
+        if last.is_some_and(|last| last >= tpc) {
+            return Err(Error::ChannelsNotSorted);
+        }
+        last = Some(tpc);
+    }
+    Ok(())
+}
+
+/// Refuses unless both owners of one channel signed `payload`, in their order (rule A3).
 pub fn check_both(
     crypto: &impl Crypto,
     payload: &[u8; 32],
@@ -199,9 +283,10 @@ pub fn check_both(
     parties.iter().zip(signatures).try_for_each(|(party, signature)| check_one(crypto, payload, party, signature))
 }
 
-/// Refuses unless exactly the owners of the touched channels signed `payload`: no owner missing, nobody else.
+/// Refuses unless exactly the owners of the channels named signed `payload`: no owner missing, nobody else
+/// (rules A3, U3).
 ///
-/// `owners` are the owners of each touched channel.
+/// `owners` are the owners of each channel named.
 pub fn check_all<'a>(
     crypto: &impl Crypto,
     payload: &[u8; 32],
@@ -233,23 +318,20 @@ fn check_one(crypto: &impl Crypto, payload: &[u8; 32], party: &AccountId, signat
     Ok(())
 }
 
-fn at(tpc: &Tpc, entry: &Entry) -> Tpc {
-    Tpc { epoch: entry.epoch, version: entry.version, balances: entry.balances, ..tpc.clone() }
+/// The channel at the beginning of its next epoch.
+fn next_epoch(tpc: &Tpc, balances: [Balance; 2]) -> Result<Tpc, Error> {
+    let epoch = tpc.epoch.checked_add(1).ok_or(Error::Overflow)?;
+    let [first, second] = balances;
+    first.checked_add(second).ok_or(Error::Overflow)?;
+    Ok(Tpc { balances, epoch, version: 0, ..*tpc })
 }
 
-fn check_later(tpc: &Tpc, entry: &Entry) -> Result<(), Error> {
-    if entry.epoch <= tpc.epoch {
-        return Err(Error::WrongEpoch { tpc: entry.tpc, stored: tpc.epoch });
-    }
-    Ok(())
-}
-
-fn check_sum(entry: &Entry, total: Option<Balance>) -> Result<(), Error> {
-    let total = total.ok_or(Error::Overflow)?;
-    if entry.total() != Some(total) {
-        return Err(Error::SumMismatch { tpc: entry.tpc, total });
-    }
-    Ok(())
+fn shift(
+    [a, b]: [Balance; 2],
+    [c, d]: [Balance; 2],
+    shift: impl Fn(Balance, Balance) -> Option<Balance>,
+) -> Option<[Balance; 2]> {
+    Some([shift(a, c)?, shift(b, d)?])
 }
 
 fn sum(mut totals: impl Iterator<Item = Option<Balance>>) -> Result<Balance, Error> {

@@ -1,13 +1,13 @@
-//! Two-party channels, multi-party channels, and the entries that move them.
+//! Two-party channels, registered groups, and the entries that move channels.
 
-use crate::{AccountId, MpcId, TpcId};
+use crate::{AccountId, MpcId, Owners, TpcId};
 use codec::{Decode, Encode, MaxEncodedLen};
 
-/// An amount of the chain's native token, in planck (1 UNIT = 10^12 planck).
+/// An amount of an asset in its smallest unit; of the native token in planck (1 UNIT = 10^12 planck).
 pub type Balance = u128;
 
-/// Counts the changes of a channel's membership, total and parts: nothing signed in an earlier epoch counts in a later
-/// one.
+/// Counts a channel's beginnings: top-ups, withdrawals, splits and renewals. An epoch begins on chain only, and nothing
+/// signed for an earlier one counts in it (rule E1).
 pub type Epoch = u32;
 
 /// Orders the states of a channel within an epoch; the highest fully signed one counts.
@@ -22,51 +22,81 @@ pub type Timestamp = u64;
 /// How long a dispute may be answered, in milliseconds of block time.
 pub type Window = u64;
 
-/// The shortest window that a channel or a group may agree on: ten seconds, so that a block or two can carry an answer.
+/// The shortest window that a channel may have: ten seconds, so that a block or two can carry an answer.
 pub const MIN_WINDOW: Window = 10_000;
 
 /// The longest window: thirty days, so that nobody's funds are tied up for good.
 pub const MAX_WINDOW: Window = 30 * 24 * 3_600_000;
 
-/// The most parts that a channel is split into.
+/// The most channels that a split takes, and the most that it makes (rule E7).
 pub const MAX_PARTS: usize = 16;
 
+/// The most channels that one call of the contract names, and so the most entries of an update that anybody signs.
+///
+/// Every call of this size executes, also with all owners different and every proof at its longest (rule U1).
+pub const MAX_CHANNELS: usize = 256;
+
+/// What a channel holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, MaxEncodedLen)]
+#[cfg_attr(feature = "std", derive(scale_info::TypeInfo))]
+#[cfg_attr(all(feature = "std", feature = "ink"), derive(ink::storage::traits::StorageLayout))]
+pub enum Asset {
+    /// The chain's native token.
+    #[codec(index = 0)]
+    Native,
+    /// The PSP22 token of this contract.
+    #[codec(index = 1)]
+    Psp22(AccountId),
+}
+
 /// A two-party payment channel as the contract stores it.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen)]
 #[cfg_attr(feature = "std", derive(scale_info::TypeInfo))]
 #[cfg_attr(all(feature = "std", feature = "ink"), derive(ink::storage::traits::StorageLayout))]
 pub struct Tpc {
-    /// The two owners, ascending. Everything about a channel is in this order.
-    pub parties: [AccountId; 2],
-    /// What each owner holds, in planck.
+    /// Who owns it, and what is fixed for its life.
+    pub owners: Owners,
+    /// What each owner holds, in the asset's smallest unit.
     pub balances: [Balance; 2],
     /// The current epoch.
     pub epoch: Epoch,
     /// The version of `balances` in this epoch.
     pub version: Version,
-    /// How long a dispute over the channel may be answered.
-    pub window: Window,
-    /// The multi-party channel that the channel entered last. It is busy exactly while that one stands.
+    /// The dispute over the channel, if there is one.
+    pub dispute: Option<Dispute>,
+    /// The group that it is registered in. It is busy exactly while it is in one (rule G1).
     pub mpc: Option<MpcId>,
-    /// The end of the dispute over the channel, if there is one.
-    pub deadline: Option<Timestamp>,
-    /// The split that the contract knows of, if the channel is a part of one.
-    pub split: Option<Split>,
+    /// How often it has been registered or released: so that each registration that was signed is good once.
+    pub registrations: u32,
 }
 
-/// The split that a channel is a part of. The channel that was created is its first part, 0.
+/// A dispute over a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen)]
 #[cfg_attr(feature = "std", derive(scale_info::TypeInfo))]
 #[cfg_attr(all(feature = "std", feature = "ink"), derive(ink::storage::traits::StorageLayout))]
-pub struct Split {
-    /// The epoch that the split began.
-    pub epoch: Epoch,
-    /// In the first part, the number of parts beside it, with indices 1 to this; in every other part 0, for it is not
-    /// split again.
-    pub others: u8,
+pub struct Dispute {
+    /// The last block time in ms at which newer states are accepted.
+    pub deadline: Timestamp,
+    /// What happens after the deadline.
+    pub then: Resolution,
+    /// The version that was stored when the dispute began. The record of the epoch's end holds it until the end is written.
+    pub began_at: Version,
 }
 
-/// A multi-party payment channel as the contract stores it: a few words, whatever the size of the group.
+/// What happens to a disputed channel after its deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen)]
+#[cfg_attr(feature = "std", derive(scale_info::TypeInfo))]
+#[cfg_attr(all(feature = "std", feature = "ink"), derive(ink::storage::traits::StorageLayout))]
+pub enum Resolution {
+    /// It waits to be settled: whoever may then has both owners paid, and the channel is deleted.
+    #[codec(index = 0)]
+    Settle,
+    /// It lives on by itself, in its next epoch.
+    #[codec(index = 1)]
+    Renew,
+}
+
+/// A registered group as the contract stores it: its size alone.
 ///
 /// Who belongs to it is written in the channels ([`Tpc::mpc`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen)]
@@ -75,17 +105,6 @@ pub struct Split {
 pub struct Mpc {
     /// The number of channels in it. Closing must name them all, so that all their owners have signed.
     pub channels: u32,
-    /// How long a dispute over the group may be answered.
-    pub window: Window,
-    /// The end of the dispute over the group, if there is one. The group stands until then.
-    pub deadline: Option<Timestamp>,
-}
-
-impl Mpc {
-    /// Whether the group still holds its channels at block time `now`.
-    pub fn stands(&self, now: Timestamp) -> bool {
-        self.deadline.is_none_or(|deadline| now <= deadline)
-    }
 }
 
 /// One channel's part of a signed update: its next state.
@@ -98,12 +117,12 @@ pub struct Entry {
     pub epoch: Epoch,
     /// The state's version within the epoch.
     pub version: Version,
-    /// What each owner holds in the state, in planck; their sum is the channel's total.
+    /// What each owner holds in the state; their sum is the channel's total.
     pub balances: [Balance; 2],
 }
 
 impl Tpc {
-    /// Everything that the channel holds, in planck. `None` if the sum does not fit, which no stored channel has.
+    /// Everything that the channel holds. `None` if the sum does not fit, which no stored channel has.
     pub fn total(&self) -> Option<Balance> {
         total(&self.balances)
     }
@@ -112,10 +131,22 @@ impl Tpc {
     pub fn entry(&self, tpc: TpcId) -> Entry {
         Entry { tpc, epoch: self.epoch, version: self.version, balances: self.balances }
     }
+
+    /// Its epoch and version.
+    pub fn order(&self) -> (Epoch, Version) {
+        (self.epoch, self.version)
+    }
+
+    /// Whether the channel is due at block time `now`: its deadline has passed and it waits to be settled (rule D3).
+    ///
+    /// A channel that renews itself is not due: [`crate::rules::renewed`] has it in its next epoch.
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        self.dispute.is_some_and(|dispute| dispute.then == Resolution::Settle && now > dispute.deadline)
+    }
 }
 
 impl Entry {
-    /// Everything that the entry distributes, in planck. `None` if the sum does not fit.
+    /// Everything that the entry distributes. `None` if the sum does not fit.
     pub fn total(&self) -> Option<Balance> {
         total(&self.balances)
     }

@@ -1,174 +1,302 @@
-//! The contract as its plain model, which the client's tests hold against the compiled one, and what it tells.
+//! A chain in memory. The contract's own code answers the calls.
 
-// A test's module, whose failures are panics and of which not everything is used here.
-#[allow(clippy::unwrap_used, dead_code)]
-#[path = "../../../client/tests/properties/model.rs"]
-mod model;
-
-use braid::{contract::Event, engine::step::Submission, keys::Native};
-use model::{Call, Model, Sent};
+use braid::{contract::Event, keys::Native, submission::Submission};
 use protocol::{
-    abi::Deposit, event, rules, AccountId, Balance, Crypto, Domain, Entry, MpcId, Nonce, PartySignature, Signature,
-    Timestamp, Tpc, TpcId,
+    abi,
+    contract::{self, dispute, ledger, mpc, tpc, update},
+    event::Told,
+    AccountId, Asset, Balance, Crypto, Domain, Entry, Epoch, Error, Host, Mpc, MpcId, Nonce, Timestamp, Tpc, TpcId,
+    Version,
 };
+use std::collections::{BTreeMap, BTreeSet};
 
-/// The contract's storage.
+/// The chain.
 #[derive(Clone)]
-pub struct Chain(Model);
+pub struct Chain {
+    domain: Domain,
+    stored: Stored,
+    history: History,
+}
 
-macro_rules! call {
-    ($submission:expr; $($message:ident),*) => {
-        match $submission { $(Submission::$message(message) => Call::$message(message.clone())),* }
-    };
+/// What the contract stores, and who has what outside of it.
+#[derive(Clone, Default)]
+struct Stored {
+    ledger: BTreeMap<(AccountId, Asset), Balance>,
+    nonces: BTreeMap<[AccountId; 2], Nonce>,
+    tpcs: BTreeMap<TpcId, Tpc>,
+    ended: BTreeMap<(TpcId, Epoch), Version>,
+    mpcs: BTreeMap<MpcId, Mpc>,
+    /// What the contract's account holds, in planck.
+    held: Balance,
+    /// What the users' accounts hold, in planck.
+    accounts: BTreeMap<AccountId, Balance>,
+    /// Accounts that cannot receive the native token.
+    closed: BTreeSet<AccountId>,
+}
+
+/// What the contract did.
+#[derive(Clone, Default)]
+pub struct History {
+    /// The highest version that each epoch of each channel has reached.
+    pub reached: BTreeMap<(TpcId, Epoch), Version>,
+    /// The entries of updates that moved their channels.
+    pub moved: BTreeSet<(TpcId, Epoch, Version)>,
+}
+
+/// One call. It works on a copy, which a refused call leaves behind.
+struct Call {
+    domain: Domain,
+    caller: AccountId,
+    now: Timestamp,
+    stored: Stored,
+    told: Vec<Event>,
 }
 
 impl Chain {
-    /// A contract that holds `deposit` planck in the ledger of each account.
-    pub fn new(domain: Domain, accounts: &[AccountId], deposit: Balance) -> Self {
-        let mut model = Model::new(domain);
+    /// A chain where each of `accounts` holds `endowment` planck, and as much in the contract's ledger.
+    pub fn new(domain: Domain, accounts: &[AccountId], endowment: Balance, closed: AccountId) -> Self {
+        let mut chain = Self { domain, stored: Stored::default(), history: History::default() };
         for account in accounts {
-            let sent = Sent { by: 0, value: deposit, call: Call::Deposit(Deposit {}), sound: true };
-            model.take(&sent, *account, 0).expect("anyone may deposit");
+            chain.stored.accounts.insert(*account, 2 * endowment);
+            chain
+                .run(*account, endowment, 0, |call| ledger::deposit(call, endowment))
+                .expect("an account deposits what it holds");
         }
-        Self(model)
+        chain.stored.closed.insert(closed);
+        chain
     }
 
-    /// The groups.
+    /// The registered groups.
     pub fn mpcs(&self) -> impl Iterator<Item = MpcId> + '_ {
-        self.0.mpcs.keys().copied()
+        self.stored.mpcs.keys().copied()
+    }
+
+    /// An account's channels at block time `now`.
+    pub fn channels_of(&self, account: AccountId, now: Timestamp) -> BTreeMap<TpcId, Tpc> {
+        let host = self.host(account, now);
+        let own = self.stored.tpcs.iter().filter(|(_, tpc)| tpc.owners.parties.contains(&account));
+        own.filter_map(|(id, _)| Some((*id, contract::tpc(&host, *id)?))).collect()
     }
 
     /// What an account has outside of channels.
     pub fn wealth(&self, account: &AccountId) -> Balance {
-        let [ledger, paid] = [&self.0.ledger, &self.0.paid].map(|held| held.get(account).copied().unwrap_or_default());
-        ledger + paid
+        let in_ledger = self.stored.ledger.get(&(*account, Asset::Native)).copied().unwrap_or_default();
+        in_ledger + self.stored.accounts[account]
     }
 
     /// How many channels a pair has created.
     pub fn next_nonce(&self, parties: &[AccountId; 2]) -> Nonce {
-        self.0.nonces.get(parties).copied().unwrap_or_default()
+        self.stored.nonces.get(parties).copied().unwrap_or_default()
     }
 
-    /// Calls the contract and answers what it tells: nothing if it refuses.
-    pub fn call(&mut self, caller: AccountId, submission: &Submission, now: Timestamp) -> Vec<Event> {
-        let call = call!(submission; CreateTpc, UpdateTpc, CloseTpc, TopUpTpc, WithdrawTpc, SplitTpc, DisputeTpc,
-            SettleTpc, CreateMpc, UpdateMpc, CloseMpc, JoinMpc, LeaveMpc, DisputeMpc, SettleMpc);
-        let sent = Sent { by: 0, value: 0, sound: self.is_signed(&call), call };
-        let before = self.clone();
-        if self.0.take(&sent, caller, now).is_none() {
-            *self = before;
-            return vec![];
+    /// What the contract did.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// Calls the contract and answers what it tells. A refused call changes nothing.
+    pub fn call(
+        &mut self,
+        caller: AccountId,
+        submission: &Submission,
+        value: Balance,
+        now: Timestamp,
+    ) -> Result<Vec<Event>, Error> {
+        // Only a creation takes a value.
+        if value > 0 && !matches!(submission, Submission::CreateTpc(_)) {
+            return Err(Error::TransferFailed);
         }
-        self.told(&before, sent.call)
-    }
-
-    /// Whether every signature is good that comes with a call.
-    fn is_signed(&self, call: &Call) -> bool {
-        let Some(action) = call.action() else { return true };
-        let payload = action.payload(&Native, &self.0.domain);
-        let by_owners = |owners: Option<[AccountId; 2]>, signatures: &[Signature; 2]| {
-            owners.is_some_and(|owners| rules::check_both(&Native, &payload, &owners, signatures).is_ok())
-        };
-        let by_both = |id: &TpcId, signatures| by_owners(self.0.tpcs.get(id).map(|tpc| tpc.parties), signatures);
-        let by_all = |signatures: &[PartySignature]| {
-            let is_good = |by: &PartySignature| Native.sr25519_verify(&by.signature.0, &payload, by.party.as_ref());
-            signatures.iter().all(is_good)
-        };
-        match call {
-            Call::CreateTpc(call) => by_owners(Some(call.creation.parties), &call.signatures),
-            Call::UpdateTpc(call) => by_both(&call.entry.tpc, &call.signatures),
-            Call::CloseTpc(call) => by_both(&call.close.last.tpc, &call.signatures),
-            Call::TopUpTpc(call) => by_both(&call.top_up.snapshot.tpc, &call.signatures),
-            Call::WithdrawTpc(call) => by_both(&call.withdrawal.snapshot.tpc, &call.signatures),
-            Call::SplitTpc(call) => by_both(&call.split.tpc, &call.signatures),
-            Call::CreateMpc(call) => by_all(&call.signatures),
-            Call::UpdateMpc(call) => by_all(&call.signatures),
-            Call::CloseMpc(call) => by_all(&call.signatures),
-            Call::JoinMpc(call) => by_all(&call.signatures),
-            Call::LeaveMpc(call) => by_all(&call.signatures),
-            _ => true,
+        let told = self.run(caller, value, now, |call| execute(call, submission, value))?;
+        for last in lasts(submission) {
+            self.history.reached.insert((last.tpc, last.epoch), last.version);
         }
+        Ok(told)
     }
 
-    /// What the contract tells about a call that it has taken.
-    fn told(&self, before: &Self, call: Call) -> Vec<Event> {
-        let credited = [false; 2];
-        match call {
-            Call::Deposit(_) | Call::Withdraw(_) => vec![],
-            Call::CreateTpc(call) => {
-                let (tpc, [first, second], balances) =
-                    (call.creation.id(&Native), call.creation.parties, call.creation.balances);
-                vec![Event::TpcCreated(event::TpcCreated { tpc, first, second, balances })]
-            }
-            Call::UpdateTpc(call) => {
-                let Entry { tpc, epoch, version, balances } = call.entry;
-                vec![Event::TpcUpdated(event::TpcUpdated { tpc, epoch, version, balances })]
-            }
-            Call::CloseTpc(call) => {
-                let Entry { tpc, balances, .. } = call.close.last;
-                vec![Event::TpcClosed(event::TpcClosed { tpc, balances, credited })]
-            }
-            Call::TopUpTpc(call) => {
-                let Entry { tpc, epoch, balances, .. } = call.top_up.snapshot;
-                vec![Event::TpcToppedUp(event::TpcToppedUp { tpc, epoch, balances })]
-            }
-            Call::WithdrawTpc(call) => {
-                let (Entry { tpc, epoch, balances, .. }, amounts) = (call.withdrawal.snapshot, call.withdrawal.amounts);
-                vec![Event::TpcWithdrawn(event::TpcWithdrawn { tpc, epoch, balances, amounts, credited })]
-            }
-            Call::SplitTpc(call) => {
-                let (tpc, epoch, parts) = (call.split.tpc, call.split.epoch, call.split.parts);
-                vec![Event::TpcDivided(event::TpcDivided { tpc, epoch, parts })]
-            }
-            Call::DisputeTpc(call) => self.told_disputed(call.id),
-            Call::SettleTpc(call) => {
-                let balances = before.0.tpcs[&call.id].balances;
-                vec![Event::TpcSettled(event::TpcSettled { tpc: call.id, balances, credited })]
-            }
-            Call::CreateMpc(call) => {
-                let mpc = call.creation.id(&Native, &self.0.domain);
-                let channels = self.0.mpcs[&mpc].channels;
-                vec![Event::MpcCreated(event::MpcCreated { mpc, channels }), entered(mpc, &call.creation.entries)]
-            }
-            Call::UpdateMpc(call) => self.told_moved(before, call.update.mpc, &call.update.entries),
-            Call::CloseMpc(call) => {
-                let mpc = call.close.mpc;
-                let mut told = self.told_moved(before, mpc, &call.close.entries);
-                told.push(Event::MpcClosed(event::MpcClosed { mpc }));
-                told
-            }
-            Call::JoinMpc(call) => vec![entered(call.join.mpc, &call.join.entries)],
-            Call::LeaveMpc(call) => {
-                let mpc = call.leave.mpc;
-                let tpcs = call.leave.entries.iter().map(|entry| entry.tpc).collect();
-                let is_last = !self.0.mpcs.contains_key(&mpc);
-                let closed = is_last.then_some(Event::MpcClosed(event::MpcClosed { mpc }));
-                [Event::MpcLeft(event::MpcLeft { mpc, tpcs })].into_iter().chain(closed).collect()
-            }
-            Call::DisputeMpc(call) => {
-                let (mpc, deadline) = (call.id, self.0.mpcs[&call.id].deadline.expect("it is disputed now"));
-                let told = [Event::MpcDisputed(event::MpcDisputed { mpc, deadline })];
-                told.into_iter().chain(call.exits.iter().flat_map(|tpc| self.told_disputed(*tpc))).collect()
-            }
-            Call::SettleMpc(call) => vec![Event::MpcSettled(event::MpcSettled { mpc: call.id })],
+    fn host(&self, caller: AccountId, now: Timestamp) -> Call {
+        Call { domain: self.domain, caller, now, stored: self.stored.clone(), told: vec![] }
+    }
+
+    fn run<T>(
+        &mut self,
+        caller: AccountId,
+        value: Balance,
+        now: Timestamp,
+        call: impl FnOnce(&mut Call) -> Result<T, Error>,
+    ) -> Result<Vec<Event>, Error> {
+        let mut host = self.host(caller, now);
+        let account = host.stored.accounts.get_mut(&caller).ok_or(Error::TransferFailed)?;
+        *account = account.checked_sub(value).ok_or(Error::TransferFailed)?;
+        host.stored.held += value;
+        call(&mut host)?;
+        let Call { stored, told, .. } = host;
+        assert!(!told.is_empty(), "the contract does something and tells nothing");
+        stored.check();
+        self.stored = stored;
+        for (id, tpc) in &self.stored.tpcs {
+            self.history.reached.insert((*id, tpc.epoch), tpc.version);
         }
-    }
-
-    fn told_disputed(&self, id: TpcId) -> Vec<Event> {
-        let Tpc { epoch, version, deadline, .. } = self.0.tpcs[&id];
-        let deadline = deadline.expect("it is disputed now");
-        vec![Event::TpcDisputed(event::TpcDisputed { tpc: id, deadline, epoch, version })]
-    }
-
-    fn told_moved(&self, before: &Self, mpc: MpcId, entries: &[Entry]) -> Vec<Event> {
-        let order = |chain: &Self, tpc| chain.0.tpcs.get(&tpc).map(|stored| (tpc, stored.epoch, stored.version));
-        let moved = entries.iter().map(|entry| entry.tpc).filter(|tpc| order(self, *tpc) != order(before, *tpc));
-        let states: Vec<_> = moved.filter_map(|tpc| order(self, tpc)).collect();
-        let told = (!states.is_empty()).then_some(Event::MpcUpdated(event::MpcUpdated { mpc, states }));
-        told.into_iter().collect()
+        for event in &told {
+            if let Event::Updated(event) = event {
+                let moved = event.entries.iter().map(|entry| (entry.tpc, entry.epoch, entry.version));
+                self.history.moved.extend(moved);
+            }
+        }
+        Ok(told)
     }
 }
 
-fn entered(mpc: MpcId, entries: &[Entry]) -> Event {
-    Event::MpcEntered(event::MpcEntered { mpc, tpcs: entries.iter().map(|entry| entry.tpc).collect() })
+impl Stored {
+    /// The contract holds exactly what it owes, and every group counts its channels.
+    fn check(&self) {
+        let in_channels = self.tpcs.values().map(|tpc| tpc.total().expect("what a channel holds fits"));
+        assert_eq!(
+            self.ledger.values().copied().chain(in_channels).sum::<Balance>(),
+            self.held,
+            "funds are made or lost"
+        );
+        let mut counted = BTreeMap::new();
+        for mpc in self.tpcs.values().filter_map(|tpc| tpc.mpc) {
+            *counted.entry(mpc).or_insert(0) += 1;
+        }
+        let counts: BTreeMap<_, _> = self.mpcs.iter().map(|(id, mpc)| (*id, mpc.channels)).collect();
+        assert_eq!(counts, counted, "a group does not count its channels");
+    }
+}
+
+fn execute(call: &mut Call, submission: &Submission, value: Balance) -> Result<(), Error> {
+    match submission {
+        Submission::CreateTpc(abi::CreateTpc { creation, signatures }) => {
+            tpc::create_tpc(call, creation, signatures, value).map(drop)
+        }
+        Submission::UpdateChannels(abi::UpdateChannels { update, owners, signatures }) => {
+            update::update(call, update, owners, signatures).map(drop)
+        }
+        Submission::UpdateAll(abi::UpdateAll { updates }) => update::update_all(call, updates).map(drop),
+        Submission::CloseTpc(abi::CloseTpc { close, signatures }) => tpc::close_tpc(call, close, signatures),
+        Submission::TopUpTpc(abi::TopUpTpc { top_up, signatures }) => tpc::top_up_tpc(call, top_up, signatures),
+        Submission::WithdrawTpc(abi::WithdrawTpc { withdrawal, signatures }) => {
+            tpc::withdraw_tpc(call, withdrawal, signatures)
+        }
+        Submission::SplitTpc(abi::SplitTpc { split, signatures }) => tpc::split_tpc(call, split, signatures).map(drop),
+        Submission::DisputeChannels(abi::DisputeChannels { channels, then }) => {
+            dispute::dispute(call, channels, *then).map(drop)
+        }
+        Submission::SettleChannels(abi::SettleChannels { channels }) => dispute::settle(call, channels).map(drop),
+        Submission::CreateMpc(abi::CreateMpc { creation, signatures }) => {
+            mpc::create_mpc(call, creation, signatures).map(drop)
+        }
+        Submission::JoinMpc(abi::JoinMpc { join, signatures }) => mpc::join_mpc(call, join, signatures),
+        Submission::LeaveMpc(abi::LeaveMpc { leave, signatures }) => mpc::leave_mpc(call, leave, signatures),
+        Submission::CloseMpc(abi::CloseMpc { close, signatures }) => mpc::close_mpc(call, close, signatures),
+    }
+}
+
+/// The states with which a call ends epochs.
+fn lasts(submission: &Submission) -> &[Entry] {
+    match submission {
+        Submission::CloseTpc(abi::CloseTpc { close, .. }) => std::slice::from_ref(&close.last),
+        Submission::TopUpTpc(abi::TopUpTpc { top_up, .. }) => std::slice::from_ref(&top_up.last),
+        Submission::WithdrawTpc(abi::WithdrawTpc { withdrawal, .. }) => std::slice::from_ref(&withdrawal.last),
+        Submission::SplitTpc(abi::SplitTpc { split, .. }) => &split.last,
+        _ => &[],
+    }
+}
+
+fn put<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: Option<V>) {
+    match value {
+        Some(value) => drop(map.insert(key, value)),
+        None => drop(map.remove(&key)),
+    }
+}
+
+impl Crypto for Call {
+    fn blake2_256(&self, data: &[u8]) -> [u8; 32] {
+        Native.blake2_256(data)
+    }
+
+    fn sr25519_verify(&self, signature: &[u8; 64], message: &[u8], signer: &[u8; 32]) -> bool {
+        Native.sr25519_verify(signature, message, signer)
+    }
+}
+
+impl Host for Call {
+    fn domain(&self) -> Domain {
+        self.domain
+    }
+
+    fn caller(&self) -> AccountId {
+        self.caller
+    }
+
+    fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    fn ledger(&self, account: AccountId, asset: Asset) -> Balance {
+        self.stored.ledger.get(&(account, asset)).copied().unwrap_or_default()
+    }
+
+    fn set_ledger(&mut self, account: AccountId, asset: Asset, balance: Balance) {
+        put(&mut self.stored.ledger, (account, asset), (balance > 0).then_some(balance));
+    }
+
+    fn nonce(&self, parties: [AccountId; 2]) -> Nonce {
+        self.stored.nonces.get(&parties).copied().unwrap_or_default()
+    }
+
+    fn set_nonce(&mut self, parties: [AccountId; 2], nonce: Nonce) {
+        self.stored.nonces.insert(parties, nonce);
+    }
+
+    fn tpc(&self, id: TpcId) -> Option<Tpc> {
+        self.stored.tpcs.get(&id).copied()
+    }
+
+    fn set_tpc(&mut self, id: TpcId, tpc: Option<&Tpc>) {
+        put(&mut self.stored.tpcs, id, tpc.copied());
+    }
+
+    fn ended(&self, id: TpcId, epoch: Epoch) -> Option<Version> {
+        self.stored.ended.get(&(id, epoch)).copied()
+    }
+
+    fn set_ended(&mut self, id: TpcId, epoch: Epoch, version: Option<Version>) {
+        put(&mut self.stored.ended, (id, epoch), version);
+    }
+
+    fn mpc(&self, id: MpcId) -> Option<Mpc> {
+        self.stored.mpcs.get(&id).copied()
+    }
+
+    fn set_mpc(&mut self, id: MpcId, mpc: Option<Mpc>) {
+        put(&mut self.stored.mpcs, id, mpc);
+    }
+
+    fn pay(&mut self, account: AccountId, amount: Balance) -> bool {
+        let Stored { held, accounts, closed, .. } = &mut self.stored;
+        if closed.contains(&account) {
+            return false;
+        }
+        *held = held.checked_sub(amount).expect("the contract pays what it holds");
+        *accounts.entry(account).or_default() += amount;
+        true
+    }
+
+    // There is no token here.
+    fn token_balance(&mut self, _: AccountId) -> Option<Balance> {
+        None
+    }
+
+    fn pull_token(&mut self, _: AccountId, _: AccountId, _: Balance) -> bool {
+        false
+    }
+
+    fn push_token(&mut self, _: AccountId, _: AccountId, _: Balance) -> bool {
+        false
+    }
+
+    fn tell(&mut self, event: impl Told) {
+        self.told.push(event.into());
+    }
 }

@@ -2,28 +2,31 @@
 
 use super::{
     chain::Chain,
-    holds::{check_evidence, check_step, Signed},
+    holds::{check_evidence, check_step, check_view, Signed},
 };
 use braid::{
     chain::UNIT,
     contract::Event,
     engine::{
         coordinator::{self, Coordinator},
-        message::{Message, Payment, Scope},
+        message::{Agreement, Message, Payment, Scope, UpdateId},
         party::{self, Command, Party},
-        step::{Effect, MemoryStore, Peer, Step, Submission},
+        step::{Effect, MemoryStore, Peer, Step},
     },
-    keys::Keys,
+    keys::{Keys, Native},
     planning::Transfer,
+    submission::Submission,
     watcher::Watcher,
 };
 use codec::{DecodeAll, Encode};
 use protocol::{
+    abi,
     state::{MAX_WINDOW, MIN_WINDOW},
-    AccountId, Balance, Domain, Entry, Owners, Timestamp,
+    AccountId, Action, Balance, Dispute, Domain, Entry, Owners, PartySignature, Resolution, Signature, Timestamp,
+    Update,
 };
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     fmt::Debug,
     sync::{Arc, LazyLock},
 };
@@ -31,11 +34,14 @@ use std::{
 /// How many users there are.
 pub const USERS: usize = 3;
 
-/// The user whose key signs whatever the input says. The others are honest.
+/// The user whose key signs whatever the input says, and whose account cannot receive. The others are honest.
 pub const ADVERSARY: usize = 2;
 
-/// What each side puts into each channel at first, in planck.
+/// What each side puts into each channel at first, in planck, and the most that an honest user lets go without being asked.
 pub const STAKE: Balance = 100 * UNIT;
+
+/// What each user has at first in its account, and in the contract's ledger, in planck.
+const ENDOWMENT: Balance = 10 * STAKE;
 
 /// How long a dispute may be answered, in ms.
 pub const WINDOW: Timestamp = MIN_WINDOW;
@@ -65,13 +71,14 @@ static STAGES: LazyLock<[World; 3]> = LazyLock::new(|| {
     let mut open = empty.clone();
     for (own, peer) in [(0, 1), (0, 2), (1, 2)] {
         let (peer, valid_until) = (account(peer), open.now + VALID_FOR);
-        let (own_part, theirs) = (STAKE, STAKE);
-        open.command(own, Command::OpenTpc { peer, nonce: 0, own: own_part, theirs, window: WINDOW, valid_until });
+        let (own_part, theirs, value) = (STAKE, STAKE, 0);
+        let window = WINDOW;
+        open.command(own, Command::OpenTpc { peer, nonce: 0, own: own_part, theirs, value, window, valid_until });
         open.calm();
     }
     let mut braided = open.clone();
     let channels = braided.channels();
-    braided.command(0, Command::CreateMpc { channels, window: WINDOW, valid_until: open.now + VALID_FOR });
+    braided.command(0, Command::CreateMpc { channels, valid_until: open.now + VALID_FOR });
     braided.calm();
     let mpc = braided.chain.mpcs().next().expect("the group is open");
     let transfers = vec![Transfer { from: account(0), to: account(1), amount: UNIT }];
@@ -112,6 +119,14 @@ pub struct Letter {
     pub frame: Vec<u8>,
 }
 
+/// An update that was proposed, and who has signed it as far as others may know.
+#[derive(Clone)]
+struct Offer {
+    update: Update,
+    owners: Vec<Owners>,
+    signatures: BTreeMap<AccountId, Signature>,
+}
+
 /// One user.
 #[derive(Clone)]
 pub struct User {
@@ -142,6 +157,10 @@ pub struct World {
     pub wire: VecDeque<Letter>,
     /// Calls that were made, and may be made again.
     pub calls: VecDeque<Submission>,
+    /// What honest users have signed and the adversary alone can complete: it may bring it whenever it likes.
+    pub withheld: VecDeque<Submission>,
+    /// Updates that some have signed.
+    offers: BTreeMap<UpdateId, Offer>,
     /// What the chain tells, and the coordinator has not heard yet.
     coordinator_news: VecDeque<Arc<Event>>,
 }
@@ -159,11 +178,13 @@ impl World {
         let accounts: Vec<_> = KEYS.iter().map(Keys::account).collect();
         Self {
             now: START,
-            chain: Chain::new(DOMAIN, &accounts, 10 * STAKE),
+            chain: Chain::new(DOMAIN, &accounts, ENDOWMENT, account(ADVERSARY)),
             users: KEYS.iter().map(user).collect(),
             coordinator: Coordinator::new(DOMAIN),
             wire: VecDeque::new(),
             calls: VecDeque::new(),
+            withheld: VecDeque::new(),
+            offers: BTreeMap::new(),
             coordinator_news: VecDeque::new(),
         }
     }
@@ -195,13 +216,66 @@ impl World {
         }
         let (woken, effects) = saved(step);
         if index != ADVERSARY {
-            check_step(&user.party, &input, &woken);
-            user.signed.add(&DOMAIN, user.now, &user.party, &input, &effects);
+            check_step(STAKE, &user.party, &input, &woken);
+            user.signed.add(&DOMAIN, user.now, &woken, &input, &effects);
         }
         user.party = woken;
         if fate == Fate::Done {
+            if index != ADVERSARY {
+                self.overhear(index, &input, &effects);
+            }
             self.perform(Some(index), effects);
         }
+    }
+
+    /// Keeps what an honest user says that it has signed, as far as the adversary is an owner of what it is about: with the
+    /// coordinator's help it hears everything.
+    fn overhear(&mut self, user: usize, input: &party::Input, effects: &[Effect]) {
+        for effect in effects {
+            let Effect::Send(to, said) = effect else { continue };
+            let by = account(user);
+            match (said, input) {
+                (Message::TpcUpdate { entry, signature }, _) => self.offer_entry(by, *entry, *signature),
+                (
+                    Message::TpcUpdateAgree { signature, .. },
+                    party::Input::Message(_, Message::TpcUpdate { entry, .. }),
+                ) => self.offer_entry(by, *entry, *signature),
+                (
+                    Message::MpcUpdateAgree { update: id, signature },
+                    party::Input::Message(_, Message::MpcUpdate { update, owners, .. }),
+                ) => self.offer(*id, by, update.clone(), owners.clone(), *signature),
+                (said, input) if *to == Peer::Party(account(ADVERSARY)) => {
+                    let completed = completed(by, said, input);
+                    completed.into_iter().for_each(|submission| keep(&mut self.withheld, submission));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn offer_entry(&mut self, by: AccountId, entry: Entry, signature: Signature) {
+        let user = self.users.iter().find(|user| user.party.account() == by);
+        let Some(channel) = user.and_then(|user| user.party.channels().get(&entry.tpc)) else { return };
+        let (update, owners) = (Update { entries: vec![entry] }, vec![channel.owners]);
+        self.offer(Action::Update(&update).payload(&Native, &DOMAIN), by, update, owners, signature);
+    }
+
+    fn offer(&mut self, id: UpdateId, by: AccountId, update: Update, owners: Vec<Owners>, signature: Signature) {
+        let offer = self.offers.entry(id).or_insert_with(|| Offer { update, owners, signatures: BTreeMap::new() });
+        offer.signatures.insert(by, signature);
+        let signers =
+            offer.owners.iter().flat_map(|owners| owners.parties).filter(|party| *party != account(ADVERSARY));
+        let signers: BTreeSet<_> = signers.collect();
+        // The adversary is the last whose signature is missing.
+        let is_last = offer.owners.iter().any(|owners| owners.parties.contains(&account(ADVERSARY)));
+        if !is_last || !signers.iter().all(|signer| offer.signatures.contains_key(signer)) {
+            return;
+        }
+        let Offer { update, owners, mut signatures } = offer.clone();
+        signatures.insert(account(ADVERSARY), keys(ADVERSARY).sign(&id));
+        let signatures = signatures.into_iter().map(|(party, signature)| PartySignature { party, signature }).collect();
+        let submission = Submission::UpdateChannels(abi::UpdateChannels { update, owners, signatures });
+        keep(&mut self.withheld, submission);
     }
 
     /// Lets the coordinator take a step, and wakes it from what it has saved.
@@ -216,16 +290,16 @@ impl World {
         for effect in effects {
             match (effect, user) {
                 (Effect::Send(to, message), _) => keep(&mut self.wire, Letter { from, to, frame: message.frame() }),
-                (Effect::Submit(submission), Some(user)) => self.call(user, submission),
-                (Effect::Submit(_), None) => panic!("the coordinator has nothing to bring to the chain"),
+                (Effect::Submit { submission, value }, Some(user)) => self.call(user, submission, value),
+                (Effect::Submit { .. }, None) => panic!("the coordinator has nothing to bring to the chain"),
                 (Effect::Tell(_), _) => {}
             }
         }
     }
 
-    /// Calls the contract.
-    pub fn call(&mut self, user: usize, submission: Submission) {
-        for event in self.chain.call(account(user), &submission, self.now) {
+    /// Calls the contract, and sends `value` planck along. It may refuse.
+    pub fn call(&mut self, user: usize, submission: Submission, value: Balance) {
+        for event in self.chain.call(account(user), &submission, value, self.now).unwrap_or_default() {
             let event = Arc::new(event);
             self.users.iter_mut().for_each(|user| user.news.push_back((self.now, Some(event.clone()))));
             self.coordinator_news.push_back(event);
@@ -281,7 +355,7 @@ impl World {
         user.now = now;
         match event {
             Some(event) => {
-                user.watcher.follow(&user.party.evidence(), &event);
+                user.watcher.follow(&event);
                 self.step(index, party::Input::Chain(Event::clone(&event)));
             }
             None => self.step(index, party::Input::Clock),
@@ -292,8 +366,8 @@ impl World {
     /// Lets a user's watcher do what is to be done.
     pub fn watch(&mut self, index: usize) {
         let user = &mut self.users[index];
-        let tasks = user.watcher.tasks(&user.party.evidence(), user.now);
-        tasks.into_iter().for_each(|task| self.call(index, task.submission));
+        let tasks = user.watcher.tasks(&user.party.evidence(), account(index), user.now);
+        tasks.into_iter().for_each(|task| self.call(index, task.submission, 0));
     }
 
     /// Lets everybody hear and answer until all is quiet, or the longest conversation is over.
@@ -308,38 +382,92 @@ impl World {
         }
     }
 
-    /// Checks what the honest users would leave with their watchers, and that each gets everything back alone.
+    /// Checks what the honest users know and would leave with their watchers, that each gets everything back alone, and that
+    /// nothing counts in a part of its channels, whatever the others bring meanwhile.
     pub fn check(&mut self) {
         for user in (0..USERS).filter(|user| *user != ADVERSARY) {
             self.wake(user);
             check_evidence(&DOMAIN, &self.users[user].party);
+            check_view(&self.chain, self.now, &self.users[user].party);
             self.clone().check_recovery(user);
+            self.clone().check_atomicity(user);
         }
     }
 
     /// While everybody else is silent, a user disputes what it is in, waits, and has what it held.
     fn check_recovery(&mut self, user: usize) {
         let before = (self.users[user].party.holdings(), self.chain.wealth(&account(user)));
-        for _ in 0..3 {
-            let party = self.users[user].party.clone();
-            for mpc in party.groups() {
-                let own = party.channels().iter().filter(|(_, channel)| channel.mpc == Some(mpc));
-                let exits = own.map(|(tpc, _)| *tpc).collect();
-                self.command(user, Command::DisputeMpc { mpc, exits });
-                self.wake(user);
-            }
-            let alone = party.channels().iter().filter(|(_, channel)| channel.mpc.is_none());
-            for (tpc, _) in alone {
-                self.command(user, Command::DisputeTpc(*tpc));
-                self.wake(user);
-            }
-            self.now += MAX_WINDOW + 1;
-            self.users[user].news.push_back((self.now, None));
-            self.wake(user);
-        }
+        self.recover(user, |_| {});
         let after = (self.users[user].party.holdings(), self.chain.wealth(&account(user)));
         assert_eq!(after, (0, before.0 + before.1), "user {user} does not get back what it held: {before:?}");
+        self.users[user].signed.check_atomic(self.chain.history());
     }
+
+    /// While a user disputes what it is in and waits, the adversary brings all that it can, before the user does and after.
+    fn check_atomicity(&mut self, user: usize) {
+        self.recover(user, |world| {
+            for submission in world.withheld.clone() {
+                world.call(ADVERSARY, submission, 0);
+            }
+        });
+        assert_eq!(self.users[user].party.holdings(), 0, "user {user} is not paid out");
+        self.users[user].signed.check_atomic(self.chain.history());
+    }
+
+    /// A user disputes what it is in and waits until it is settled; `meanwhile` happens before and after each of its steps.
+    fn recover(&mut self, user: usize, meanwhile: impl Fn(&mut Self)) {
+        // What dies with a process, it does again.
+        for _ in 0..3 {
+            meanwhile(self);
+            self.wake(user);
+            let settles = |dispute: &Dispute| dispute.then == Resolution::Settle;
+            let party = &self.users[user].party;
+            let open = party.channels().iter().filter(|(_, own)| !own.on_chain.dispute.as_ref().is_some_and(settles));
+            let channels: Vec<_> = open.map(|(tpc, _)| *tpc).collect();
+            self.command(user, Command::Dispute { channels, then: Resolution::Settle });
+            meanwhile(self);
+            self.wake(user);
+            self.now += MAX_WINDOW + 1;
+            self.users[user].news.push_back((self.now, None));
+            meanwhile(self);
+            self.wake(user);
+        }
+    }
+}
+
+/// What an honest user's message lets the adversary bring to the chain, with its own signature beside the user's.
+fn completed(by: AccountId, said: &Message, input: &party::Input) -> Option<Submission> {
+    let heard = match input {
+        party::Input::Message(_, heard) => Some(heard),
+        _ => None,
+    };
+    let sign = |action: Action, signature: &Signature| {
+        let signed = [(by, *signature), (account(ADVERSARY), keys(ADVERSARY).sign(&action.payload(&Native, &DOMAIN)))];
+        BTreeMap::from(signed).into_iter().map(|(party, signature)| PartySignature { party, signature })
+    };
+    let both = |action: Action, signature: &Signature| -> Option<[Signature; 2]> {
+        sign(action, signature).map(|signed| signed.signature).collect::<Vec<_>>().try_into().ok()
+    };
+    Some(match (said, heard) {
+        (Message::TpcClose { close, signature }, _)
+        | (Message::TpcCloseAgree { signature, .. }, Some(Message::TpcClose { close, .. })) => {
+            let signatures = both(Action::CloseTpc(close), signature)?;
+            Submission::CloseTpc(abi::CloseTpc { close: *close, signatures })
+        }
+        (Message::TpcAgreement { agreement, signature }, _)
+        | (Message::TpcAgreementAgree { signature, .. }, Some(Message::TpcAgreement { agreement, .. })) => {
+            let signatures = both(agreement.action(), signature)?;
+            let listed = sign(agreement.action(), signature).collect();
+            match agreement.clone() {
+                Agreement::TopUp(top_up) => Submission::TopUpTpc(abi::TopUpTpc { top_up, signatures }),
+                Agreement::Withdraw(withdrawal) => Submission::WithdrawTpc(abi::WithdrawTpc { withdrawal, signatures }),
+                Agreement::Split(split) => Submission::SplitTpc(abi::SplitTpc { split, signatures }),
+                Agreement::Join(join) => Submission::JoinMpc(abi::JoinMpc { join, signatures: listed }),
+                Agreement::Leave(leave) => Submission::LeaveMpc(abi::LeaveMpc { leave, signatures: listed }),
+            }
+        }
+        _ => return None,
+    })
 }
 
 /// A step's state as it is read again after it was saved, and its effects.
@@ -356,4 +484,50 @@ fn keep<T>(kept: &mut VecDeque<T>, new: T) {
         kept.pop_front();
     }
     kept.push_back(new);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{bytes::Bytes, engine::step};
+
+    /// The world after what a script says, without what every run ends with.
+    fn after(script: &[u8]) -> World {
+        let mut bytes = Bytes(script);
+        let [stage] = bytes.array().expect("a script has a stage");
+        let mut world = World::at(stage);
+        while step(&mut world, &mut bytes).is_some() {}
+        world
+    }
+
+    #[test]
+    fn the_adversary_completes_what_honest_users_have_signed() {
+        let world = after(include_bytes!("../../seeds/engine/kept"));
+        assert!(!world.chain.history().moved.is_empty());
+    }
+
+    #[test]
+    fn a_renewal_voids_what_was_kept() {
+        let world = after(include_bytes!("../../seeds/engine/kept-until-renewed"));
+        assert!(!world.withheld.is_empty());
+        assert!(world.chain.history().moved.is_empty());
+    }
+
+    #[test]
+    #[should_panic(expected = "only a part")]
+    fn an_update_that_counts_in_a_part_is_found() {
+        let world = after(include_bytes!("../../seeds/engine/kept"));
+        let mut history = world.chain.history().clone();
+        let (tpc, epoch, _) = *history.moved.first().expect("an update is on chain");
+        history.reached.insert((tpc, epoch), 0);
+        world.users[..ADVERSARY].iter().for_each(|user| user.signed.check_atomic(&history));
+    }
+
+    #[test]
+    #[should_panic(expected = "on_chain")]
+    fn a_user_that_misses_a_dispute_is_found() {
+        // The first user disputes all channels, and nobody hears of its own.
+        let world = after(&[1, 15, 0, 17, 0, 1, 2]);
+        check_view(&world.chain, world.now, &world.users[0].party);
+    }
 }

@@ -107,7 +107,15 @@ impl Run {
         let mut commands = vec![];
         for [a, b] in ring(self.world.len()) {
             let peer = self.world.party(b)?.account();
-            let open = Command::OpenTpc { peer, nonce: 0, own: STAKE, theirs: STAKE, window: MIN_WINDOW, valid_until };
+            let open = Command::OpenTpc {
+                peer,
+                nonce: 0,
+                own: STAKE,
+                theirs: STAKE,
+                value: 0,
+                window: MIN_WINDOW,
+                valid_until,
+            };
             commands.push((a, open));
         }
         self.stage("TPC create", commands)?;
@@ -156,7 +164,7 @@ fn multi_party(n: usize, transactions: u32) -> Result<Run> {
             members.insert(*tpc, (channel.owners, channel.latest));
         }
     }
-    let create = Command::CreateMpc { channels: members.into_values().collect(), window: MIN_WINDOW, valid_until };
+    let create = Command::CreateMpc { channels: members.into_values().collect(), valid_until };
     run.stage("MPC create", vec![(0, create)])?;
     let mpc: MpcId = run.world.party(0)?.groups().next().context("the group was not created")?;
     let accounts = (0..n).map(|user| Ok(run.world.party(user)?.account())).collect::<Result<Vec<_>>>()?;

@@ -4,7 +4,7 @@ use super::*;
 use crate::planning::{net_positions, pays_exactly};
 use protocol::{
     abi::{CloseMpc, CreateMpc},
-    rules,
+    rules, Member,
 };
 
 impl Turn<'_> {
@@ -12,47 +12,31 @@ impl Turn<'_> {
         &mut self,
         now: Timestamp,
         mut channels: Vec<(Owners, Entry)>,
-        window: Window,
         valid_until: Timestamp,
     ) -> Option<()> {
         channels.sort_by_key(|(_, entry)| entry.tpc);
         let (owners, latest): (Vec<_>, Vec<_>) = channels.into_iter().unzip();
-        let entered = latest.into_iter().map(|entry| entering(&entry));
-        let creation = MpcCreation { entries: entered.collect::<Option<_>>()?, window, valid_until };
-        self.check_creation(now, &creation, &owners).ok()?;
-        let by = self.join(creation.clone(), owners.clone(), true);
-        self.send(Peer::Coordinator, Message::MpcCreate { creation, owners, by });
-        Some(())
-    }
-
-    pub(super) fn checkpoint(&mut self, mpc: MpcId) -> Option<()> {
-        let group = self.party.groups.get(&mpc)?;
-        let unseen = |entry: &Entry| {
-            self.party.channels.get(&entry.tpc).is_some_and(|channel| channel.on_chain.order() < entry.order())
-        };
-        let complete = group.complete.iter().filter(|complete| complete.update.entries.iter().any(unseen));
-        let gone = |tpc: &TpcId| group.gone.contains(tpc);
-        let submissions: Vec<_> = complete.map(|complete| complete.message(gone)).collect();
-        for submission in submissions {
-            self.submit(Submission::UpdateMpc(submission));
-        }
+        let members = latest.iter().map(|entry| self.party.member(&entry.tpc)).collect();
+        let creation = MpcCreation { members, valid_until };
+        self.check_creation(now, &creation, &owners, &latest).ok()?;
+        let by = self.sign_creation(creation.clone(), owners.clone(), true);
+        self.send(Peer::Coordinator, Message::MpcCreate { creation, owners, latest, by });
         Some(())
     }
 
     pub(super) fn propose_mpc_close(&mut self, mpc: MpcId, valid_until: Timestamp) -> Option<()> {
-        let group = self.party.groups.get(&mpc).filter(|group| group.is_open())?;
-        let close = MpcClose { mpc, entries: group.entries.values().copied().collect(), valid_until };
+        let close = MpcClose { mpc, members: self.party.members(mpc), valid_until };
         self.check_closing(valid_until, &close).ok()?;
-        let by = self.leave(close.clone(), true);
+        let by = self.sign_closing(close.clone(), true);
         self.send(Peer::Coordinator, Message::MpcClose { close, by });
         Some(())
     }
 
     pub(super) fn mpc_message(&mut self, now: Timestamp, message: Message) {
         match message {
-            Message::MpcCreate { creation, owners, by } => {
+            Message::MpcCreate { creation, owners, latest, by } => {
                 let mpc = creation.id(&Native, &self.party.domain);
-                let checked = self.check_creation(now, &creation, &owners).and_then(|()| {
+                let checked = self.check_creation(now, &creation, &owners, &latest).and_then(|()| {
                     let known = owners.iter().any(|owners| owners.parties.contains(&by.party));
                     if !known || !self.verify(Action::CreateMpc(&creation), by.party, &by.signature) {
                         return Err(protocol::Error::BadSignature(by.party).into());
@@ -60,7 +44,10 @@ impl Turn<'_> {
                     Ok(())
                 });
                 let answer = match checked {
-                    Ok(()) => Message::MpcCreateAgree { mpc, signature: self.join(creation, owners, false).signature },
+                    Ok(()) => {
+                        let signature = self.sign_creation(creation, owners, false).signature;
+                        Message::MpcCreateAgree { mpc, signature }
+                    }
                     Err(reason) => Message::MpcCreateReject { mpc, reason },
                 };
                 self.send(Peer::Coordinator, answer);
@@ -75,10 +62,12 @@ impl Turn<'_> {
                 self.send(Peer::Coordinator, answer);
             }
             Message::MpcUpdate { payment, update, owners } => {
-                let id = self.update_id(&update);
                 let answer = match self.check_update(&payment, &update, &owners) {
-                    Ok(()) => Message::MpcUpdateAgree { update: id, signature: self.sign_update(id, update, owners) },
-                    Err(reason) => Message::MpcUpdateReject { update: id, reason },
+                    Ok(()) => {
+                        let (update, signature) = self.sign_update(update, owners, Some(payment.mpc));
+                        Message::MpcUpdateAgree { update, signature }
+                    }
+                    Err(reason) => Message::MpcUpdateReject { update: self.update_id(&update), reason },
                 };
                 self.send(Peer::Coordinator, answer);
             }
@@ -92,17 +81,15 @@ impl Turn<'_> {
                     Ok(())
                 });
                 let answer = match checked {
-                    Ok(()) => Message::MpcCloseAgree { mpc, signature: self.leave(close, false).signature },
+                    Ok(()) => Message::MpcCloseAgree { mpc, signature: self.sign_closing(close, false).signature },
                     Err(reason) => Message::MpcCloseReject { mpc, reason },
                 };
                 self.send(Peer::Coordinator, answer);
             }
             Message::MpcClosed { mpc, signatures } => self.closed_mpc(mpc, signatures),
-            Message::MpcCloseFailed { mpc, reason } => {
-                self.learn(mpc, &reason);
-                self.tell(Notice::MpcFailed(mpc, reason));
-            }
-            Message::MpcCreateFailed { mpc, reason } | Message::MpcUpdateFailed { mpc, reason, .. } => {
+            Message::MpcCreateFailed { mpc, reason }
+            | Message::MpcUpdateFailed { mpc, reason, .. }
+            | Message::MpcCloseFailed { mpc, reason } => {
                 // What was signed stays in flight: somebody may still complete it.
                 self.tell(Notice::MpcFailed(mpc, reason));
             }
@@ -110,61 +97,48 @@ impl Turn<'_> {
         }
     }
 
-    /// The chain has the group: its channels are busy, at the states that they entered with.
-    pub(super) fn mpc_opened(&mut self, mpc: MpcId) {
-        let Some(group) = self.party.groups.get_mut(&mpc) else { return };
-        let Some((creation, _)) = group.forming.take() else { return };
-        for entry in creation.entries {
-            group.entries.insert(entry.tpc, entry);
-            if let Some(channel) = self.party.channels.get_mut(&entry.tpc) {
-                *channel = channel.entered(mpc, entry);
-            }
-        }
-    }
-
-    /// The chain holds newer states: an update that this member signed is complete even if nobody told it.
-    pub(super) fn completed_by_chain(&mut self, mpc: MpcId) {
-        let Some(group) = self.party.groups.get(&mpc) else { return };
-        let shown = |entry: &Entry| {
-            self.party.channels.get(&entry.tpc).is_some_and(|channel| channel.on_chain.order() == entry.order())
-        };
-        let decided = group.signed.iter().filter(|(_, (update, _))| update.entries.iter().any(shown));
-        let decided: Vec<_> = decided.map(|(id, _)| *id).collect();
-        decided.into_iter().for_each(|id| self.apply(mpc, id, vec![]));
-    }
-
-    fn check_creation(&self, now: Timestamp, creation: &MpcCreation, owners: &[Owners]) -> Result<(), Reason> {
+    fn check_creation(
+        &self,
+        now: Timestamp,
+        creation: &MpcCreation,
+        owners: &[Owners],
+        latest: &[Entry],
+    ) -> Result<(), Reason> {
         rules::check_valid(now, creation.valid_until)?;
-        rules::check_entries(&creation.entries)?;
-        let belongs = |(entry, owners): (&Entry, &Owners)| {
-            owners.parties[0] < owners.parties[1] && entry.tpc == owners.tpc(&Native)
-        };
-        if creation.entries.len() != owners.len() || !creation.entries.iter().zip(owners).all(belongs) {
+        rules::check_ascending(creation.members.iter().map(|member| &member.tpc))?;
+        check_owners(creation.members.iter().map(|member| member.tpc), owners)?;
+        if !latest.iter().map(|entry| entry.tpc).eq(creation.members.iter().map(|member| member.tpc)) {
             return Err(Reason::WrongOwners);
         }
-        let mut member = false;
+        let mut is_member = false;
         let mut outdated = vec![];
-        for (entry, _) in creation.entries.iter().zip(owners).filter(|(_, owners)| self.owns(owners)) {
-            member = true;
-            let channel = self.party.channels.get(&entry.tpc).ok_or(protocol::Error::UnknownTpc(entry.tpc))?;
-            channel.check_free()?;
-            if entering(&channel.latest) != Some(*entry) {
-                outdated.push(channel.latest);
+        for ((member, owners), entry) in creation.members.iter().zip(owners).zip(latest) {
+            if *member != self.party.member(&member.tpc) {
+                let stored = self.party.member(&member.tpc).registrations;
+                return Err(protocol::Error::WrongRegistrations { tpc: member.tpc, stored }.into());
+            }
+            if self.party.owns(owners) {
+                is_member = true;
+                let channel = self.party.channels.get(&member.tpc).ok_or(protocol::Error::UnknownTpc(member.tpc))?;
+                self.party.check_free(channel)?;
+                if channel.latest != *entry {
+                    outdated.push(channel.latest);
+                }
             }
         }
-        match (member, outdated.is_empty()) {
+        match (is_member, outdated.is_empty()) {
             (false, _) => Err(Reason::WrongOwners),
             (true, false) => Err(Reason::Outdated(outdated)),
             (true, true) => Ok(()),
         }
     }
 
-    fn join(&mut self, creation: MpcCreation, owners: Vec<Owners>, initiator: bool) -> PartySignature {
+    fn sign_creation(&mut self, creation: MpcCreation, owners: Vec<Owners>, initiator: bool) -> PartySignature {
         let mpc = creation.id(&Native, &self.party.domain);
         let signature = self.sign(Action::CreateMpc(&creation));
-        for entry in &creation.entries {
-            if let Some(channel) = self.party.channels.get_mut(&entry.tpc) {
-                channel.in_flight = Some(InFlight::MpcCreate(mpc));
+        for member in &creation.members {
+            if let Some(channel) = self.party.channels.get_mut(&member.tpc) {
+                channel.agreement = Some(Agreed::MpcCreate(mpc));
             }
         }
         self.party.groups.insert(mpc, Group { initiator, ..Group::new(Some((creation, owners))) });
@@ -184,41 +158,39 @@ impl Turn<'_> {
         }
     }
 
-    /// What a member checks before it consents or signs, whoever planned the update.
-    ///
-    /// It needs to know nothing of others' channels: their owners are proven by the ids, so that the update can be
-    /// completed and brought to the chain, and what happens in them is no loss of its own.
-    fn check_update(&self, payment: &Payment, update: &MpcUpdate, owners: &[Owners]) -> Result<(), Reason> {
+    /// What a member checks before it consents or signs, whoever planned the update (rule S1).
+    fn check_update(&self, payment: &Payment, update: &Update, owners: &[Owners]) -> Result<(), Reason> {
         let account = self.party.account;
-        let group = self.party.groups.get(&update.mpc).filter(|group| group.is_open()).ok_or(Reason::UnknownMpc)?;
-        if group.deadline.is_some() {
-            return Err(Reason::Disputed);
-        }
-        if payment.mpc != update.mpc {
-            return Err(Reason::WrongPosition);
-        }
-        rules::check_entries(&update.entries)?;
-        let proven = |(entry, owners): (&Entry, &Owners)| entry.tpc == owners.tpc(&Native);
-        if update.entries.len() != owners.len() || !update.entries.iter().zip(owners).all(proven) {
-            return Err(Reason::WrongOwners);
-        }
+        self.party.groups.get(&payment.mpc).filter(|group| group.is_open()).ok_or(Reason::UnknownMpc)?;
+        rules::check_ascending(update.entries.iter().map(|entry| &entry.tpc))?;
+        check_owners(update.entries.iter().map(|entry| entry.tpc), owners)?;
         let mut changes = vec![];
-        for (entry, _) in update.entries.iter().zip(owners).filter(|(_, owners)| self.owns(owners)) {
-            let channel = self.party.channels.get(&entry.tpc).ok_or(protocol::Error::UnknownTpc(entry.tpc))?;
-            if channel.mpc != Some(update.mpc) {
-                return Err(protocol::Error::NotMember(entry.tpc).into());
+        for (entry, owners) in update.entries.iter().zip(owners) {
+            let tpc = entry.tpc;
+            let OnChain { order: (epoch, _), mpc, dispute, .. } = self.party.on_chain(&tpc);
+            if mpc != Some(payment.mpc) {
+                return Err(protocol::Error::NotMember(tpc).into());
             }
-            if rules::release(&channel.tpc(), entry)?.is_none() {
-                return Err(Reason::Outdated(vec![channel.latest]));
+            if dispute.is_some() {
+                return Err(Reason::Disputed);
             }
+            if entry.epoch != epoch {
+                return Err(protocol::Error::WrongEpoch { tpc, stored: epoch }.into());
+            }
+            if !self.party.owns(owners) {
+                continue;
+            }
+            let channel = self.party.channels.get(&tpc).ok_or(protocol::Error::UnknownTpc(tpc))?;
+            tpc::check_total(channel, entry)?;
             let furthest = channel.signed.saturating_add(MAX_VERSION_STEP);
             if entry.version <= channel.signed || entry.version > furthest {
-                return Err(Reason::Outdated(vec![channel.latest]));
+                // Versions that were signed and not completed are used up as well.
+                return Err(Reason::Outdated(vec![Entry { version: channel.signed, ..channel.latest }]));
             }
-            match &channel.in_flight {
-                None => {}
-                Some(InFlight::MpcUpdate(earlier)) if replaces(update, earlier) => {}
-                Some(_) => return Err(Reason::InFlight),
+            if channel.agreement.is_some()
+                || !self.party.in_flight_on(tpc).all(|(_, earlier)| replaces(update, earlier))
+            {
+                return Err(Reason::InFlight);
             }
             let after = Channel { latest: *entry, ..channel.clone() };
             changes.push((channel.own(account), after.own(account)));
@@ -231,85 +203,35 @@ impl Turn<'_> {
         check_spend(self.party.spend, position.min(0).unsigned_abs(), 0)
     }
 
-    fn sign_update(&mut self, id: UpdateId, update: MpcUpdate, owners: Vec<Owners>) -> Signature {
-        let signature = self.sign(Action::UpdateMpc(&update));
-        for entry in &update.entries {
-            if let Some(channel) = self.party.channels.get_mut(&entry.tpc) {
-                channel.signed = entry.version;
-                channel.in_flight = Some(InFlight::MpcUpdate(update.clone()));
-            }
-        }
-        if let Some(group) = self.party.groups.get_mut(&update.mpc) {
-            group.signed.insert(id, (update, owners));
-        }
-        signature
-    }
-
     fn updated_mpc(&mut self, id: UpdateId, signatures: Vec<PartySignature>) {
-        let found = self.party.groups.iter().find_map(|(mpc, group)| Some((*mpc, group.signed.get(&id)?)));
-        let Some((mpc, (_, owners))) = found else {
-            return self.ignore("the update is not one that this party has signed");
+        let Some(flight) = self.party.in_flight.get(&id) else {
+            return self.ignore("the update is not one that this party has in flight");
         };
-        if rules::check_all(&Native, &id, owners.iter().map(|owners| &owners.parties), &signatures).is_err() {
+        let owners = flight.owners.iter().map(|owners| &owners.parties);
+        if rules::check_all(&Native, &id, owners, &signatures).is_err() {
             return self.ignore("the update is not signed by every owner of the channels that it touches");
         }
-        self.apply(mpc, id, signatures);
-        self.tell(Notice::MpcUpdated(mpc));
-    }
-
-    fn apply(&mut self, mpc: MpcId, id: UpdateId, signatures: Vec<PartySignature>) {
-        let Some(group) = self.party.groups.get_mut(&mpc) else { return };
-        let Some((update, owners)) = group.signed.remove(&id) else { return };
-        for entry in &update.entries {
-            let known = group.entries.entry(entry.tpc).or_insert(*entry);
-            if known.order() < entry.order() {
-                *known = *entry;
-            }
-            if let Some(channel) = self.party.channels.get_mut(&entry.tpc) {
-                if channel.latest.order() < entry.order() {
-                    channel.latest = *entry;
-                }
-                channel.in_flight.take_if(|flight| matches!(flight, InFlight::MpcUpdate(own) if *own == update));
-            }
-        }
-        group.complete.push(MpcEvidence { update, signatures, owners });
-        let Group { complete, entries, signed, .. } = group;
-        complete.retain(|MpcEvidence { update, signatures, .. }| {
-            !signatures.is_empty() && update.entries.iter().any(|entry| entries.get(&entry.tpc) == Some(entry))
-        });
-        // An update that a complete one has overtaken in every channel can decide nothing any more.
-        signed.retain(|_, (update, _)| {
-            update.entries.iter().any(|entry| entries.get(&entry.tpc).is_some_and(|at| at.order() < entry.order()))
-        });
+        self.complete(id, signatures);
     }
 
     fn check_closing(&self, now: Timestamp, close: &MpcClose) -> Result<(), Reason> {
         rules::check_valid(now, close.valid_until)?;
-        rules::check_entries(&close.entries)?;
+        rules::check_ascending(close.members.iter().map(|member| &member.tpc))?;
         self.party.groups.get(&close.mpc).filter(|group| group.is_open()).ok_or(Reason::UnknownMpc)?;
-        let own = self.party.channels.iter().filter(|(_, channel)| channel.mpc == Some(close.mpc));
-        let mut outdated = vec![];
-        for (tpc, channel) in own {
-            if channel.in_flight.is_some() {
-                return Err(Reason::InFlight);
-            }
-            match close.entries.binary_search_by_key(tpc, |entry| entry.tpc) {
-                Ok(index) if close.entries.get(index) == Some(&channel.latest) => {}
-                _ => outdated.push(channel.latest),
-            }
+        let members = self.party.members(close.mpc);
+        if members != close.members {
+            let expected = u32::try_from(members.len()).unwrap_or(u32::MAX);
+            return Err(protocol::Error::ChannelsMissing { expected }.into());
         }
-        if outdated.is_empty() {
-            Ok(())
-        } else {
-            Err(Reason::Outdated(outdated))
-        }
+        let mut own = self.party.channels.values().filter(|channel| channel.on_chain.mpc == Some(close.mpc));
+        own.try_for_each(|channel| self.party.check_decided(channel))
     }
 
-    fn leave(&mut self, close: MpcClose, initiator: bool) -> PartySignature {
+    fn sign_closing(&mut self, close: MpcClose, initiator: bool) -> PartySignature {
         let signature = self.sign(Action::CloseMpc(&close));
-        for entry in &close.entries {
-            if let Some(channel) = self.party.channels.get_mut(&entry.tpc) {
-                channel.in_flight = Some(InFlight::MpcClose(close.mpc));
+        for member in &close.members {
+            if let Some(channel) = self.party.channels.get_mut(&member.tpc) {
+                channel.agreement = Some(Agreed::MpcClose(close.mpc));
             }
         }
         if let Some(group) = self.party.groups.get_mut(&close.mpc) {
@@ -325,30 +247,40 @@ impl Turn<'_> {
         let Some(close) = group.closing.clone() else { return };
         self.submit(Submission::CloseMpc(CloseMpc { close, signatures }));
     }
+}
 
-    /// Takes over newer states of others' channels, to start the next request from. They bind nobody but their owners.
-    fn learn(&mut self, mpc: MpcId, reason: &Reason) {
-        let (Reason::Outdated(newer), Some(group)) = (reason, self.party.groups.get_mut(&mpc)) else { return };
-        for entry in newer.iter().filter(|entry| !self.party.channels.contains_key(&entry.tpc)) {
-            group.entries.insert(entry.tpc, *entry);
-        }
+impl Party {
+    /// A channel as a registration names it.
+    fn member(&self, tpc: &TpcId) -> Member {
+        Member { tpc: *tpc, registrations: self.on_chain(tpc).registrations }
     }
 
-    fn owns(&self, owners: &Owners) -> bool {
-        owners.parties.contains(&self.party.account)
-    }
-
-    fn update_id(&self, update: &MpcUpdate) -> UpdateId {
-        Action::UpdateMpc(update).payload(&Native, &self.party.domain)
+    /// The channels of a group, ascending.
+    fn members(&self, mpc: MpcId) -> Vec<Member> {
+        let own = self.channels.iter().map(|(tpc, channel)| (tpc, &channel.on_chain));
+        let all = own.chain(&self.others).filter(|(_, on_chain)| on_chain.mpc == Some(mpc));
+        let mut members: Vec<_> =
+            all.map(|(tpc, on_chain)| Member { tpc: *tpc, registrations: on_chain.registrations }).collect();
+        members.sort_by_key(|member| member.tpc);
+        members
     }
 }
 
-/// The state in which a channel enters a group: the first of its next epoch, with the same balances.
-pub(super) fn entering(latest: &Entry) -> Option<Entry> {
-    Some(Entry { epoch: latest.epoch.checked_add(1)?, version: 0, ..*latest })
+/// Refuses channels whose owners are not those that come with them.
+fn check_owners(tpcs: impl ExactSizeIterator<Item = TpcId>, owners: &[Owners]) -> Result<(), Reason> {
+    let belongs = |(tpc, owners): (TpcId, &Owners)| {
+        owners.parties[0] < owners.parties[1]
+            && rules::check_window(owners.window).is_ok()
+            && tpc == owners.tpc(&Native)
+    };
+    if tpcs.len() != owners.len() || !tpcs.zip(owners).all(belongs) {
+        return Err(Reason::WrongOwners);
+    }
+    Ok(())
 }
 
 /// Whether `update` moves every channel of `earlier` further, so that `earlier` can no longer decide any of them alone.
-fn replaces(update: &MpcUpdate, earlier: &MpcUpdate) -> bool {
-    earlier.entries.iter().all(|old| update.entries.iter().any(|new| new.tpc == old.tpc && new.order() > old.order()))
+fn replaces(update: &Update, earlier: &InFlight) -> bool {
+    let covers = |old: &Entry| update.entries.iter().any(|new| new.tpc == old.tpc && new.order() > old.order());
+    earlier.update.entries.iter().all(covers)
 }

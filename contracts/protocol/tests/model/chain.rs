@@ -1,371 +1,290 @@
-//! The contract in small: its storage of channels and groups, and its messages over the real types and rules.
+//! The chain of the model: the real contract over a host in memory, and hosts that break one of its rules.
 
-use crate::world::Mutation;
-use codec::Encode;
+use crate::common::{verify, Call, Chain, DOMAIN};
 use protocol::{
-    phase::{mpc_admits, tpc_admits, ActionKind, MpcPhase, TpcPhase, Verdict},
-    rules, AccountId, Action, Crypto, Domain, Entry, Error, Mpc, MpcClose, MpcCreation, MpcId, MpcJoin, MpcLeave,
-    MpcUpdate, Owners, PartySignature, Signature, Timestamp, Tpc, TpcClose, TpcId,
+    event::{Event, Told},
+    rules, AccountId, Asset, Balance, Crypto, Domain, Entry, Epoch, Error, Host, Mpc, MpcId, Nonce, Timestamp, Tpc,
+    TpcId, Version,
 };
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 
-const DOMAIN: Domain = Domain { genesis_hash: [0; 32], contract: AccountId([0; 32]) };
+/// A rule that is switched off: of the contract by a host that misleads it, of an honest party in [`crate::party`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutant {
+    /// (2): an update that is newer than a due channel passes the channel over.
+    DueIsPassedOver,
+    /// (2) as well: some entries of an update can be published without the others.
+    PartialPublication,
+    /// (4): an update that is newer than the recorded end of an epoch passes the channel over.
+    EndsUnrecorded,
+    /// (4) for renewals alone.
+    RenewalsUnrecorded,
+    /// (5): what both owners ended refuses an update as well.
+    ConsentVoids,
+    /// A record says that a dispute ended an epoch, but not at which version.
+    EndsWithoutOrder,
+    /// A close while a channel is disputed leaves the record.
+    CloseIsRecorded,
+    /// A close is accepted when the channel is due.
+    CloseWhenDue,
+    /// A channel that is gone can be created again.
+    IdReused,
+    SignaturesUnchecked,
+    SumsUnchecked,
+    OwnersUnchecked,
+    /// A second dispute starts the clock again.
+    DisputeRestartsClock,
+    /// An update starts the clock of a disputed channel again.
+    AnswerRestartsClock,
+    /// The count of registrations stays at zero.
+    RegistrationsUncounted,
 
-/// Signatures as symbols: one is its payload beside its signer, and the model hands it out only when that one signs.
-pub struct Symbolic;
+    /// S1: the party does not look at windows.
+    WindowUnchecked,
+    /// S1: the party signs for a channel that it cannot see on chain, whose window it therefore does not know.
+    OffChainSigned,
+    /// S1: what it signs follows from the state on chain, although a newer one is complete.
+    SkipsComplete,
+    /// S2: a later update need not cover what is in flight.
+    ReplacementOverlaps,
+    /// S2: what is replaced is taken for gone (H2).
+    ReplacedIsGone,
+    /// S3: a close that both signed counts as complete (H1).
+    CloseIsComplete,
+    /// S3: an update may replace a close (H1).
+    UpdateReplacesClose,
+    /// S4: an update is complete, whatever time is left to publish it.
+    CompleteTooLate,
+    /// S5: an update is void when a channel of it is due or ended, at whatever version (H3).
+    VoidWhenDue,
+    /// S5: an update is void when a channel of it is disputed.
+    VoidWhenDisputed,
+    /// S6: disputes of foreign channels are not answered.
+    AnswersOwnOnly,
+    /// S6: only the newest complete update is kept.
+    KeepsNewest,
+    /// S6: only updates that are the latest on all own channels are kept.
+    KeepsLatestOnAll,
+    /// [`Mutant::EndsWithoutOrder`], while the party answers every dispute of a channel that it holds an update for.
+    EndsWithoutOrderThoughAllAnswered,
+}
 
-impl Crypto for Symbolic {
+use Mutant::*;
+
+impl Mutant {
+    pub const ALL: &'static [Self] = &[
+        DueIsPassedOver,
+        PartialPublication,
+        EndsUnrecorded,
+        RenewalsUnrecorded,
+        ConsentVoids,
+        EndsWithoutOrder,
+        CloseIsRecorded,
+        CloseWhenDue,
+        IdReused,
+        SignaturesUnchecked,
+        SumsUnchecked,
+        OwnersUnchecked,
+        DisputeRestartsClock,
+        AnswerRestartsClock,
+        RegistrationsUncounted,
+        WindowUnchecked,
+        OffChainSigned,
+        SkipsComplete,
+        ReplacementOverlaps,
+        ReplacedIsGone,
+        CloseIsComplete,
+        UpdateReplacesClose,
+        CompleteTooLate,
+        VoidWhenDue,
+        VoidWhenDisputed,
+        AnswersOwnOnly,
+        KeepsNewest,
+        KeepsLatestOnAll,
+        EndsWithoutOrderThoughAllAnswered,
+    ];
+}
+
+/// Which of the contract's messages is running: some mutants break one only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Message<'a> {
+    Update(&'a [Entry]),
+    Dispute,
+    Close,
+    Other,
+}
+
+/// One call of the real contract, by a host that may break a rule.
+pub struct Modelled<'a> {
+    pub call: Call<'a>,
+    pub mutant: Option<Mutant>,
+    pub message: Message<'a>,
+}
+
+/// A call, and what it makes of the chain. `None` if the contract refuses it.
+pub fn call<'a, T>(
+    chain: &'a Chain,
+    mutant: Option<Mutant>,
+    caller: AccountId,
+    message: Message<'a>,
+    call: impl FnOnce(&mut Modelled<'a>) -> Result<T, Error>,
+) -> Option<(Chain, Vec<Event>)> {
+    let mut host = Modelled { call: Call::new(chain, caller), mutant, message };
+    call(&mut host).ok()?;
+    match host.call.chain {
+        Cow::Owned(chain) => Some((chain, host.call.told)),
+        Cow::Borrowed(_) => None,
+    }
+}
+
+/// A hash that is quick and, among the few thousand inputs of a model, free of collisions. What is signed and named is
+/// a symbol here: no forgery is looked for.
+pub fn symbol(data: &[u8]) -> [u8; 32] {
+    const KEYS: [u64; 2] = [0x9e37_79b9_7f4a_7c15, 0xc2b2_ae3d_27d4_eb4f];
+    let mut lanes = KEYS;
+    let mut absorb = |word: u64| {
+        for (lane, key) in lanes.iter_mut().zip(KEYS) {
+            let product = u128::from(*lane ^ word).wrapping_mul(u128::from(key | 1));
+            *lane = (product as u64).rotate_left(23) ^ (product >> 64) as u64 ^ key;
+        }
+    };
+    for chunk in data.chunks(8) {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        absorb(u64::from_le_bytes(word));
+    }
+    absorb(data.len() as u64);
+    absorb(0);
+    let mut hash = [0; 32];
+    for (part, lane) in hash.chunks_mut(8).zip([lanes[0], lanes[1], lanes[0], lanes[1]]) {
+        part.copy_from_slice(&lane.to_le_bytes());
+    }
+    hash
+}
+
+impl Crypto for Modelled<'_> {
     fn blake2_256(&self, data: &[u8]) -> [u8; 32] {
-        sp_crypto_hashing::blake2_256(data)
+        symbol(data)
     }
 
     fn sr25519_verify(&self, signature: &[u8; 64], message: &[u8], signer: &[u8; 32]) -> bool {
-        signature[..32] == *message && signature[32..] == *signer
+        self.mutant == Some(SignaturesUnchecked) || verify(signature, message, signer)
     }
 }
 
-/// Something signed, as the parties pass it around.
-#[derive(Clone, Debug, PartialEq, Eq, Encode)]
-pub enum Agreement {
-    UpdateTpc(Entry),
-    CloseTpc(TpcClose),
-    CreateMpc(MpcCreation),
-    UpdateMpc(MpcUpdate),
-    CloseMpc(MpcClose),
-    JoinMpc(MpcJoin),
-    LeaveMpc(MpcLeave),
-}
-
-impl Agreement {
-    pub fn entries(&self) -> &[Entry] {
-        match self {
-            Self::UpdateTpc(entry) => std::slice::from_ref(entry),
-            Self::CloseTpc(close) => std::slice::from_ref(&close.last),
-            Self::CreateMpc(creation) => &creation.entries,
-            Self::UpdateMpc(update) => &update.entries,
-            Self::CloseMpc(close) => &close.entries,
-            Self::JoinMpc(join) => &join.entries,
-            Self::LeaveMpc(leave) => &leave.entries,
-        }
+impl Host for Modelled<'_> {
+    fn domain(&self) -> Domain {
+        DOMAIN
     }
 
-    /// The entry for a channel, if the agreement touches it.
-    pub fn entry(&self, tpc: TpcId) -> Option<&Entry> {
-        self.entries().iter().find(|entry| entry.tpc == tpc)
-    }
-
-    /// When it becomes void by itself; an update never does.
-    pub fn valid_until(&self) -> Option<Timestamp> {
-        match self {
-            Self::UpdateTpc(_) | Self::UpdateMpc(_) => None,
-            Self::CloseTpc(close) => Some(close.valid_until),
-            Self::CreateMpc(creation) => Some(creation.valid_until),
-            Self::CloseMpc(close) => Some(close.valid_until),
-            Self::JoinMpc(join) => Some(join.valid_until),
-            Self::LeaveMpc(leave) => Some(leave.valid_until),
-        }
-    }
-
-    /// The same with another such time.
-    pub fn valid(mut self, until: Timestamp) -> Self {
-        match &mut self {
-            Self::UpdateTpc(_) | Self::UpdateMpc(_) => {}
-            Self::CloseTpc(close) => close.valid_until = until,
-            Self::CreateMpc(creation) => creation.valid_until = until,
-            Self::CloseMpc(close) => close.valid_until = until,
-            Self::JoinMpc(join) => join.valid_until = until,
-            Self::LeaveMpc(leave) => leave.valid_until = until,
-        }
-        self
-    }
-
-    pub fn is_update(&self) -> bool {
-        matches!(self, Self::UpdateTpc(_) | Self::UpdateMpc(_))
-    }
-
-    pub fn payload(&self) -> [u8; 32] {
-        let action = match self {
-            Self::UpdateTpc(entry) => Action::UpdateTpc(entry),
-            Self::CloseTpc(close) => Action::CloseTpc(close),
-            Self::CreateMpc(creation) => Action::CreateMpc(creation),
-            Self::UpdateMpc(update) => Action::UpdateMpc(update),
-            Self::CloseMpc(close) => Action::CloseMpc(close),
-            Self::JoinMpc(join) => Action::JoinMpc(join),
-            Self::LeaveMpc(leave) => Action::LeaveMpc(leave),
-        };
-        action.payload(&Symbolic, &DOMAIN)
-    }
-
-    /// What the given parties (ascending) have signed it with.
-    pub fn signatures(&self, parties: impl Iterator<Item = AccountId>) -> Vec<PartySignature> {
-        let payload = self.payload();
-        let sign = |party: AccountId| {
-            let mut signature = [0; 64];
-            signature[..32].copy_from_slice(&payload);
-            signature[32..].copy_from_slice(party.as_ref());
-            PartySignature { party, signature: Signature(signature) }
-        };
-        parties.map(sign).collect()
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Chain {
-    pub now: Timestamp,
-    pub tpcs: BTreeMap<TpcId, Tpc>,
-    pub mpcs: BTreeMap<MpcId, Mpc>,
-    /// The state that each closed channel was paid out at.
-    pub paid: BTreeMap<TpcId, Entry>,
-    /// The deadlines as they were told when their clocks started.
-    pub told: BTreeMap<[u8; 32], Timestamp>,
-    pub mutation: Option<Mutation>,
-}
-
-impl Chain {
-    pub fn stands(&self, mpc: MpcId) -> bool {
-        self.mutation != Some(Mutation::MembersActAlone) && self.mpcs.get(&mpc).is_some_and(|mpc| mpc.stands(self.now))
-    }
-
-    /// The group that a channel is in.
-    pub fn group_of(&self, tpc: &Tpc) -> Option<MpcId> {
-        tpc.mpc.filter(|mpc| self.mpcs.get(mpc).is_some_and(|mpc| mpc.stands(self.now)))
-    }
-
-    /// Whether an update is in time, whatever it says.
-    pub fn accepts_update(&self, agreement: &Agreement) -> bool {
-        match agreement {
-            Agreement::UpdateTpc(entry) => self.alone(entry.tpc, ActionKind::UpdateTpc).is_ok(),
-            Agreement::UpdateMpc(update) => self.group(update.mpc, ActionKind::UpdateMpc).is_ok(),
-            _ => false,
-        }
-    }
-
-    /// When the clock that bounds an update runs out.
-    pub fn deadline(&self, agreement: &Agreement) -> Option<Timestamp> {
-        match agreement {
-            Agreement::UpdateTpc(entry) => self.tpcs.get(&entry.tpc)?.deadline,
-            Agreement::UpdateMpc(update) => self.mpcs.get(&update.mpc)?.deadline,
-            _ => None,
-        }
-    }
-
-    /// Anyone brings a signed agreement. `owners` prove whose channels are no longer stored.
-    pub fn publish(&mut self, signed: &Agreement, by: &[PartySignature], owners: &[Owners]) -> Result<(), Error> {
-        if let Some(valid_until) = signed.valid_until() {
-            rules::check_valid(self.now, valid_until)?;
-        }
-        let payload = signed.payload();
-        match signed {
-            Agreement::UpdateTpc(entry) => {
-                let tpc = rules::advance(&self.alone(entry.tpc, ActionKind::UpdateTpc)?, entry)?;
-                check_both(&payload, &tpc, by)?;
-                self.tpcs.insert(entry.tpc, tpc);
+    fn caller(&self) -> AccountId {
+        match (self.mutant, self.message) {
+            (Some(OwnersUnchecked), Message::Dispute) => {
+                self.call.chain.tpcs.iter().next().map_or(self.call.caller, |(_, tpc)| tpc.owners.parties[0])
             }
-            Agreement::CloseTpc(close) => {
-                let id = close.last.tpc;
-                let tpc = rules::advance(&self.alone(id, ActionKind::CloseTpc)?, &close.last)?;
-                check_both(&payload, &tpc, by)?;
-                self.pay_out(id, &tpc);
+            _ => self.call.caller,
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        match (self.mutant, self.message) {
+            (Some(CloseWhenDue), Message::Close) => 0,
+            _ => self.call.now(),
+        }
+    }
+
+    fn ledger(&self, account: AccountId, asset: Asset) -> Balance {
+        self.call.ledger(account, asset)
+    }
+
+    fn set_ledger(&mut self, account: AccountId, asset: Asset, balance: Balance) {
+        self.call.set_ledger(account, asset, balance);
+    }
+
+    fn nonce(&self, parties: [AccountId; 2]) -> Nonce {
+        match self.mutant {
+            Some(IdReused) => 0,
+            _ => self.call.nonce(parties),
+        }
+    }
+
+    fn set_nonce(&mut self, parties: [AccountId; 2], nonce: Nonce) {
+        self.call.set_nonce(parties, nonce);
+    }
+
+    fn tpc(&self, id: TpcId) -> Option<Tpc> {
+        let tpc = self.call.tpc(id)?;
+        match (self.mutant, self.message) {
+            (Some(DueIsPassedOver), Message::Update(_)) if tpc.is_due(self.now()) => None,
+            (Some(RenewalsUnrecorded), _) => Some(rules::renewed(tpc, self.now()).0),
+            (Some(DisputeRestartsClock), Message::Dispute) => Some(Tpc { dispute: None, ..tpc }),
+            (Some(SumsUnchecked), Message::Update(entries)) => {
+                let entry = entries.iter().find(|entry| entry.tpc == id);
+                Some(entry.map_or(tpc, |entry| Tpc { balances: entry.balances, ..tpc }))
             }
-            Agreement::CreateMpc(creation) => {
-                rules::check_window(creation.window)?;
-                let id = MpcId(payload);
-                let channels = self.enter(id, &creation.entries, ActionKind::CreateMpc, &payload, by)?;
-                self.mpcs.insert(id, Mpc { channels, window: creation.window, deadline: None });
-            }
-            Agreement::JoinMpc(join) => {
-                let mpc = self.group(join.mpc, ActionKind::JoinMpc)?;
-                let member = self.tpcs.get(&join.member).ok_or(Error::UnknownTpc(join.member))?;
-                rules::check_invited(join.mpc, join.member, member, by)?;
-                let joined = self.enter(join.mpc, &join.entries, ActionKind::JoinMpc, &payload, by)?;
-                let channels = mpc.channels.checked_add(joined).ok_or(Error::Overflow)?;
-                self.mpcs.insert(join.mpc, Mpc { channels, ..mpc });
-            }
-            Agreement::UpdateMpc(update) => self.update_mpc(update, &payload, by, owners)?,
-            Agreement::LeaveMpc(leave) => {
-                let mpc = self.group(leave.mpc, ActionKind::LeaveMpc)?;
-                let members = self.members(leave.mpc, &leave.entries, ActionKind::LeaveMpc)?;
-                rules::check_all(&Symbolic, &payload, members.iter().map(|tpc| &tpc.parties), by)?;
-                for (entry, tpc) in leave.entries.iter().zip(&members) {
-                    self.tpcs.insert(entry.tpc, rules::leave(tpc, entry)?);
-                    self.told.remove(&entry.tpc.0);
-                }
-                match mpc.channels.checked_sub(members.len() as u32).ok_or(Error::Overflow)? {
-                    0 => self.remove_mpc(leave.mpc),
-                    channels => {
-                        self.mpcs.insert(leave.mpc, Mpc { channels, ..mpc });
+            _ => Some(tpc),
+        }
+    }
+
+    fn set_tpc(&mut self, id: TpcId, tpc: Option<&Tpc>) {
+        let mut stored = tpc.copied();
+        if let Some(tpc) = &mut stored {
+            match (self.mutant, self.message) {
+                (Some(RegistrationsUncounted), _) => tpc.registrations = 0,
+                (Some(AnswerRestartsClock), Message::Update(_)) => {
+                    if let Some(dispute) = &mut tpc.dispute {
+                        dispute.deadline = self.call.now() + tpc.owners.window;
                     }
                 }
-            }
-            Agreement::CloseMpc(close) => {
-                let Mpc { channels, .. } = self.group(close.mpc, ActionKind::CloseMpc)?;
-                if channels as usize != close.entries.len() {
-                    return Err(Error::ChannelsMissing { expected: channels });
-                }
-                let members = self.members(close.mpc, &close.entries, ActionKind::CloseMpc)?;
-                rules::check_all(&Symbolic, &payload, members.iter().map(|tpc| &tpc.parties), by)?;
-                for (entry, tpc) in close.entries.iter().zip(&members) {
-                    if let Some(tpc) = rules::release(tpc, entry)? {
-                        self.tpcs.insert(entry.tpc, tpc);
-                    }
-                }
-                self.remove_mpc(close.mpc);
+                _ => {}
             }
         }
-        Ok(())
+        self.call.set_tpc(id, stored.as_ref());
     }
 
-    pub fn dispute_tpc(&mut self, caller: &AccountId, id: TpcId) -> Result<(), Error> {
-        let tpc = self.alone(id, ActionKind::DisputeTpc)?;
-        rules::check_owner(id, &tpc, caller)?;
-        let deadline = rules::deadline(self.now, tpc.window)?;
-        self.put_disputed(id, tpc, deadline);
-        Ok(())
-    }
-
-    pub fn settle_tpc(&mut self, id: TpcId) -> Result<(), Error> {
-        let tpc = self.alone(id, ActionKind::SettleTpc)?;
-        self.pay_out(id, &tpc);
-        Ok(())
-    }
-
-    pub fn dispute_mpc(&mut self, caller: &AccountId, id: MpcId, member: TpcId, exits: &[TpcId]) -> Result<(), Error> {
-        let mpc = self.group(id, ActionKind::DisputeMpc)?;
-        let deadline = rules::deadline(self.now, mpc.window)?;
-        let mut disputed = vec![];
-        for tpc in std::iter::once(&member).chain(exits) {
-            let stored = self.tpcs.get(tpc);
-            tpc_admits(TpcPhase::of(stored, Some(id), self.now, |_| true), ActionKind::DisputeMpc, *tpc)?;
-            let stored = stored.ok_or(Error::UnknownTpc(*tpc))?;
-            rules::check_owner(*tpc, stored, caller)?;
-            disputed.push((*tpc, stored.clone()));
+    fn ended(&self, id: TpcId, epoch: Epoch) -> Option<Version> {
+        let ended = self.call.ended(id, epoch);
+        match self.mutant {
+            Some(EndsUnrecorded) => None,
+            Some(DueIsPassedOver) if self.call.tpc(id).is_some_and(|tpc| tpc.is_due(self.now())) => None,
+            Some(RenewalsUnrecorded) if self.call.tpc(id).is_some() => None,
+            Some(ConsentVoids) => ended.or(Some(0)),
+            Some(EndsWithoutOrder | EndsWithoutOrderThoughAllAnswered) => ended.map(|_| 0),
+            _ => ended,
         }
-        self.mpcs.insert(id, Mpc { deadline: Some(deadline), ..mpc });
-        self.told.insert(id.0, deadline);
-        for (tpc, stored) in disputed.into_iter().skip(1) {
-            self.put_disputed(tpc, stored, deadline);
+    }
+
+    fn set_ended(&mut self, id: TpcId, epoch: Epoch, version: Option<Version>) {
+        if self.mutant != Some(CloseIsRecorded) || version.is_some() {
+            self.call.set_ended(id, epoch, version);
         }
-        Ok(())
     }
 
-    pub fn settle_mpc(&mut self, id: MpcId) -> Result<(), Error> {
-        self.group(id, ActionKind::SettleMpc)?;
-        self.remove_mpc(id);
-        Ok(())
+    fn mpc(&self, id: MpcId) -> Option<Mpc> {
+        self.call.mpc(id)
     }
 
-    fn update_mpc(
-        &mut self,
-        update: &MpcUpdate,
-        payload: &[u8; 32],
-        by: &[PartySignature],
-        owners: &[Owners],
-    ) -> Result<(), Error> {
-        let mpc = self.group(update.mpc, ActionKind::UpdateMpc)?;
-        rules::check_entries(&update.entries)?;
-        let mut parties = vec![];
-        let mut moved = vec![];
-        for entry in &update.entries {
-            let tpc = self.tpcs.get(&entry.tpc);
-            let phase = TpcPhase::of(tpc, Some(update.mpc), self.now, |_| true);
-            let verdict = tpc_admits(phase, ActionKind::UpdateMpc, entry.tpc)?;
-            let Some(tpc) = tpc else {
-                let proof = owners.iter().find(|owners| owners.tpc(&Symbolic) == entry.tpc);
-                parties.push(proof.ok_or(Error::UnknownTpc(entry.tpc))?.parties);
-                continue;
-            };
-            parties.push(tpc.parties);
-            if verdict == Verdict::Admit && self.mutation == Some(Mutation::UnfitRefusesAll) {
-                rules::release(tpc, entry)?;
-            }
-            if let (Verdict::Admit, Some(tpc)) = (verdict, rules::advance_in_mpc(tpc, entry)) {
-                moved.push((entry.tpc, tpc));
-            }
-        }
-        if moved.is_empty() {
-            return Err(Error::NothingNewer);
-        }
-        rules::check_all(&Symbolic, payload, parties.iter(), by)?;
-        self.tpcs.extend(moved);
-        if self.mutation == Some(Mutation::AnswerRestartsClock) && mpc.deadline.is_some() {
-            self.mpcs.insert(update.mpc, Mpc { deadline: Some(rules::deadline(self.now, mpc.window)?), ..mpc });
-        }
-        Ok(())
+    fn set_mpc(&mut self, id: MpcId, mpc: Option<Mpc>) {
+        self.call.set_mpc(id, mpc);
     }
 
-    fn alone(&self, id: TpcId, action: ActionKind) -> Result<Tpc, Error> {
-        let tpc = self.tpcs.get(&id);
-        tpc_admits(TpcPhase::of(tpc, None, self.now, |mpc| self.stands(mpc)), action, id)?;
-        tpc.cloned().ok_or(Error::UnknownTpc(id))
+    fn pay(&mut self, account: AccountId, amount: Balance) -> bool {
+        self.call.pay(account, amount)
     }
 
-    fn group(&self, id: MpcId, action: ActionKind) -> Result<Mpc, Error> {
-        let mpc = self.mpcs.get(&id);
-        let phase = match MpcPhase::of(mpc, self.now) {
-            MpcPhase::Due
-                if self.mutation == Some(Mutation::AnswerAfterDeadline) && action == ActionKind::UpdateMpc =>
-            {
-                MpcPhase::Open
-            }
-            phase => phase,
-        };
-        mpc_admits(phase, action, id)?;
-        mpc.copied().ok_or(Error::UnknownMpc(id))
+    fn token_balance(&mut self, token: AccountId) -> Option<Balance> {
+        self.call.token_balance(token)
     }
 
-    fn members(&self, mpc: MpcId, entries: &[Entry], action: ActionKind) -> Result<Vec<Tpc>, Error> {
-        rules::check_entries(entries)?;
-        let member = |entry: &Entry| {
-            let tpc = self.tpcs.get(&entry.tpc);
-            tpc_admits(TpcPhase::of(tpc, Some(mpc), self.now, |_| true), action, entry.tpc)?;
-            tpc.cloned().ok_or(Error::UnknownTpc(entry.tpc))
-        };
-        entries.iter().map(member).collect()
+    fn pull_token(&mut self, token: AccountId, from: AccountId, amount: Balance) -> bool {
+        self.call.pull_token(token, from, amount)
     }
 
-    fn enter(
-        &mut self,
-        mpc: MpcId,
-        entries: &[Entry],
-        action: ActionKind,
-        payload: &[u8; 32],
-        by: &[PartySignature],
-    ) -> Result<u32, Error> {
-        rules::check_entries(entries)?;
-        let mut entered = vec![];
-        for entry in entries {
-            let mut tpc = self.alone(entry.tpc, action)?;
-            if self.mutation == Some(Mutation::EnteringKeepsEpoch) {
-                tpc.epoch = tpc.epoch.saturating_sub(1);
-            }
-            entered.push(rules::enter(&tpc, entry, mpc)?);
-        }
-        rules::check_all(&Symbolic, payload, entered.iter().map(|tpc| &tpc.parties), by)?;
-        self.tpcs.extend(entries.iter().map(|entry| entry.tpc).zip(entered));
-        Ok(entries.len() as u32)
+    fn push_token(&mut self, token: AccountId, to: AccountId, amount: Balance) -> bool {
+        self.call.push_token(token, to, amount)
     }
 
-    fn put_disputed(&mut self, id: TpcId, tpc: Tpc, deadline: Timestamp) {
-        self.tpcs.insert(id, Tpc { deadline: Some(deadline), ..tpc });
-        self.told.insert(id.0, deadline);
+    fn tell(&mut self, event: impl Told) {
+        self.call.tell(event);
     }
-
-    fn pay_out(&mut self, id: TpcId, tpc: &Tpc) {
-        self.tpcs.remove(&id);
-        self.told.remove(&id.0);
-        self.paid.insert(id, tpc.entry(id));
-    }
-
-    fn remove_mpc(&mut self, id: MpcId) {
-        self.mpcs.remove(&id);
-        self.told.remove(&id.0);
-    }
-}
-
-fn check_both(payload: &[u8; 32], tpc: &Tpc, by: &[PartySignature]) -> Result<(), Error> {
-    let of = |party: AccountId| {
-        let signed = by.iter().find(|signed| signed.party == party);
-        signed.map_or(Signature([0; 64]), |signed| signed.signature)
-    };
-    rules::check_both(&Symbolic, payload, &tpc.parties, &tpc.parties.map(of))
 }

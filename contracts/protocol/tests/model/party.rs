@@ -1,198 +1,281 @@
-//! An honest party: its store, and what it agrees to sign.
+//! An honest party, by the numbered rules S1 to S8 of the protocol. It decides on what the real contract says of the chain.
+//!
+//! What it keeps is what it has signed and which updates are complete for it; all else follows from that and the chain.
 
 use crate::{
-    chain::{Agreement, Chain},
-    world::{Mutation, Slot},
+    chain::Mutant::{self, *},
+    world::{Agreement, Deed, Scenario, Slot, World, CHANNELS, TICK},
 };
-use codec::Encode;
-use protocol::{rules, AccountId, Balance, Entry, Epoch, MpcClose, MpcId, MpcLeave, Tpc, TpcId, Version};
-use std::collections::{BTreeMap, BTreeSet};
+use protocol::{Entry, Epoch, Timestamp, Tpc, Version};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode)]
-pub enum Life {
-    /// Up since the start.
-    Up,
-    Down,
-    /// Up again. It crashes only once.
-    Restarted,
-}
+/// The shortest window that an honest party signs for: what it needs to see a dispute and to publish an answer.
+pub const NEEDED: Timestamp = TICK;
 
-/// What the party has saved.
-#[derive(Clone, Debug, PartialEq, Eq, Encode)]
+/// What a party has stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Party {
-    pub account: AccountId,
-    pub channels: BTreeMap<TpcId, Channel>,
-    /// Everything that it has signed.
-    pub signed: BTreeSet<Slot>,
-    /// The complete updates that it has.
-    pub held: BTreeSet<Slot>,
-    /// The updates in flight for which it has signed a replacement.
-    pub replaced: BTreeSet<Slot>,
-    pub life: Life,
-    /// Whether it was down when it should have answered. Then nothing is promised to it.
-    pub missed: bool,
+    /// What it has signed, a bit a slot.
+    pub signed: u8,
+    /// The updates that are complete for it, a bit a slot.
+    pub complete: u8,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Encode)]
-pub struct Channel {
-    /// The newest state that is complete or on chain.
-    pub latest: Entry,
-    pub mpc: Option<MpcId>,
-    /// The highest state that it has signed.
-    pub signed: (Epoch, Version),
-    /// What it has signed and not seen decided.
-    pub in_flight: Option<Slot>,
+/// An honest party before a world.
+pub struct Honest<'a> {
+    scenario: &'a Scenario,
+    world: &'a World,
+    pub who: usize,
+    /// The channels as the contract says that they count.
+    tpcs: [Option<Tpc>; CHANNELS],
 }
 
-impl Party {
-    pub fn new(account: AccountId, chain: &Chain) -> Self {
-        let own = chain.tpcs.iter().filter(|(_, tpc)| tpc.parties.contains(&account));
-        let channel = |(id, tpc): (&TpcId, &Tpc)| {
-            let latest = tpc.entry(*id);
-            (*id, Channel { latest, mpc: chain.group_of(tpc), signed: latest.order(), in_flight: None })
-        };
-        Self {
-            account,
-            channels: own.map(channel).collect(),
-            signed: BTreeSet::new(),
-            held: BTreeSet::new(),
-            replaced: BTreeSet::new(),
-            life: Life::Up,
-            missed: false,
+pub fn bits(mask: u8) -> impl Iterator<Item = Slot> {
+    (0..8).filter(move |slot| mask & (1 << slot) != 0)
+}
+
+impl<'a> Honest<'a> {
+    pub fn new(scenario: &'a Scenario, world: &'a World, who: usize) -> Self {
+        let tpc = |channel| (channel < scenario.channels.len()).then(|| scenario.tpc(&world.chain, channel)).flatten();
+        Self { scenario, world, who, tpcs: std::array::from_fn(tpc) }
+    }
+
+    fn party(&self) -> Party {
+        self.world.parties[self.who]
+    }
+
+    fn mutant(&self) -> Option<Mutant> {
+        self.scenario.mutant
+    }
+
+    fn owns(&self, channel: usize) -> bool {
+        self.scenario.owns(self.who, channel)
+    }
+
+    fn agreement(&self, slot: Slot) -> Option<&'a Agreement> {
+        self.world.agreements[slot].as_deref()
+    }
+
+    fn tpc(&self, channel: usize) -> Option<&Tpc> {
+        self.tpcs[channel].as_ref()
+    }
+
+    /// The entries of a signed agreement, beside the places of their channels.
+    fn entries(&self, agreement: &'a Agreement) -> impl Iterator<Item = (usize, &'a Entry)> + 'a {
+        agreement.channels.iter().copied().zip(&agreement.entries)
+    }
+
+    fn own(&self, agreement: &'a Agreement) -> impl Iterator<Item = (usize, &'a Entry)> + use<'a, '_> {
+        self.entries(agreement).filter(|(channel, _)| self.owns(*channel))
+    }
+
+    /// The updates that are complete for it.
+    fn complete(&self) -> impl Iterator<Item = (Slot, &'a Agreement)> + use<'a, '_> {
+        bits(self.party().complete).filter_map(|slot| Some((slot, self.agreement(slot)?)))
+    }
+
+    /// L(o): the latest complete state of an own channel, or that on chain. `None` if the channel is gone.
+    pub fn latest(&self, channel: usize) -> Option<Entry> {
+        let stored = self.tpc(channel)?.entry(self.scenario.channels[channel].id);
+        let complete = self.complete().flat_map(|(_, update)| self.entries(update));
+        let named = complete.filter(|(named, _)| *named == channel).map(|(_, entry)| *entry);
+        Some(named.fold(stored, |latest, entry| if entry.order() > latest.order() { entry } else { latest }))
+    }
+
+    /// What an own entry follows from: the latest state (S1).
+    pub fn base(&self, channel: usize) -> Option<Entry> {
+        match self.mutant() {
+            Some(SkipsComplete) => Some(self.tpc(channel)?.entry(self.scenario.channels[channel].id)),
+            _ => self.latest(channel),
         }
     }
 
-    pub fn is_up(&self) -> bool {
-        self.life != Life::Down
+    /// The highest order that it has signed for a channel in an epoch.
+    fn signed(&self, channel: usize, epoch: Epoch) -> Option<Version> {
+        let signed = bits(self.party().signed).filter_map(|slot| self.agreement(slot));
+        let entries = signed.flat_map(|agreement| self.entries(agreement));
+        entries.filter(|(named, entry)| *named == channel && entry.epoch == epoch).map(|(_, entry)| entry.version).max()
     }
 
-    /// The entries for its own channels.
-    pub fn own<'a>(&'a self, agreement: &'a Agreement) -> impl Iterator<Item = (&'a Entry, &'a Channel)> {
-        agreement.entries().iter().filter_map(|entry| Some((entry, self.channels.get(&entry.tpc)?)))
+    /// S5: an update is void, for ever, when an epoch of a channel in it is due or ended by dispute below its order.
+    fn is_void(&self, update: &'a Agreement) -> bool {
+        self.entries(update).any(|(channel, entry)| {
+            if self.mutant() == Some(VoidWhenDisputed) && self.tpc(channel).is_some_and(|tpc| tpc.dispute.is_some()) {
+                return true;
+            }
+            let ended = self.scenario.ended(&self.world.chain, channel, entry.epoch);
+            ended.is_some_and(|version| entry.version > version || self.mutant() == Some(VoidWhenDue))
+        })
     }
 
-    /// Whether it signs the agreement that has this slot.
-    pub fn agrees(&self, chain: &Chain, agreements: &[Option<Agreement>], slot: Slot, agreement: &Agreement) -> bool {
-        if !self.is_up() || self.signed.contains(&slot) || self.own(agreement).next().is_none() {
+    fn is_above_latest(&self, update: &'a Agreement) -> bool {
+        self.own(update).any(|(channel, entry)| {
+            self.latest(channel).is_some_and(|latest| entry.epoch == latest.epoch && entry.order() > latest.order())
+        })
+    }
+
+    /// S2: signed, not complete, not void, above the latest state of some own channel.
+    fn is_in_flight(&self, slot: Slot, update: &'a Agreement) -> bool {
+        let Party { signed, complete } = self.party();
+        let replaced = self.mutant() == Some(ReplacedIsGone)
+            && bits(signed)
+                .filter_map(|slot| self.agreement(slot))
+                .any(|other| other.is_update() && self.covers(other, update));
+        (signed & !complete) & (1 << slot) != 0 && !replaced && !self.is_void(update) && self.is_above_latest(update)
+    }
+
+    /// Whether one agreement names all own channels of another at higher orders.
+    fn covers(&self, covering: &'a Agreement, update: &'a Agreement) -> bool {
+        covering.has_orders()
+            && self.own(update).all(|(channel, entry)| {
+                self.own(covering).any(|(named, newer)| named == channel && newer.order() > entry.order())
+            })
+    }
+
+    fn overlap(&self, one: &'a Agreement, other: &'a Agreement) -> bool {
+        self.own(one).any(|(channel, _)| other.channels.contains(&channel))
+    }
+
+    /// S3: what is signed and no update is in flight until it is on chain or expired, even with both signatures.
+    fn is_agreed(&self, slot: Slot, agreement: &'a Agreement) -> bool {
+        let signed = self.party().signed & (1 << slot) != 0;
+        let complete = self.mutant() == Some(CloseIsComplete) && self.scenario.is_signed(self.world, slot);
+        let executed = self.world.executed & (1 << slot) != 0;
+        let valid = agreement.valid_until.is_some_and(|until| self.world.chain.now <= until);
+        signed && !agreement.is_update() && !complete && !executed && valid
+    }
+
+    /// S2 and S3: whether nothing that is in flight forbids to sign an agreement.
+    fn is_free(&self, slot: Slot, agreement: &'a Agreement) -> bool {
+        let kind = |agreement: &Agreement| std::mem::discriminant(&agreement.deed);
+        bits(self.party().signed).filter(|signed| *signed != slot).all(|earlier| {
+            let Some(signed) = self.agreement(earlier).filter(|signed| self.overlap(agreement, signed)) else {
+                return true;
+            };
+            if signed.is_update() {
+                !self.is_in_flight(earlier, signed)
+                    || self.mutant() == Some(ReplacementOverlaps)
+                    || self.covers(agreement, signed)
+            } else {
+                !self.is_agreed(earlier, signed)
+                    || kind(agreement) == kind(signed)
+                    || self.mutant() == Some(UpdateReplacesClose)
+            }
+        })
+    }
+
+    /// S1, as to one channel. A party may not have seen a dispute that has just begun.
+    fn is_there(&self, agreement: &Agreement, channel: usize, entry: &Entry) -> bool {
+        let owners = self.scenario.channels[channel].owners;
+        if owners.window < NEEDED && !matches!(self.mutant(), Some(WindowUnchecked | OffChainSigned)) {
             return false;
         }
-        let mutation = chain.mutation;
-        let in_time = agreement.valid_until().is_none_or(|until| rules::check_valid(chain.now, until).is_ok());
-        let free = self.own(agreement).all(|(_, channel)| channel.in_flight.is_none());
-        let alone = self.own(agreement).all(|(_, channel)| channel.mpc.is_none());
-        let newest = self.own(agreement).all(|(entry, channel)| *entry == channel.latest);
-        let next = self.own(agreement).all(|(entry, channel)| {
-            entry.epoch == channel.latest.epoch && entry.order() > channel.signed.max(channel.latest.order())
+        let Some(tpc) = self.tpc(channel) else {
+            return self.mutant() == Some(OffChainSigned) || matches!(agreement.deed, Deed::Create(_));
+        };
+        let now = self.world.chain.now;
+        let undisputed = tpc.dispute.is_none_or(|dispute| match agreement.deed {
+            Deed::Close(_) => now <= dispute.deadline,
+            _ => now + tpc.owners.window <= dispute.deadline,
         });
-        let pays = self.own(agreement).all(|(entry, channel)| entry.balances == paying(channel.latest.balances, slot));
-        let replaces = self.own(agreement).all(|(_, channel)| {
-            let earlier = channel.in_flight.and_then(|earlier| agreements[usize::from(earlier)].as_ref());
-            earlier.is_none_or(|earlier| replaces(agreement, earlier))
-        }) || mutation == Some(Mutation::SignsWhileInFlight);
-        let in_group = |mpc| self.own(agreement).all(|(_, channel)| channel.mpc == Some(mpc));
-        match agreement {
-            Agreement::UpdateTpc(_) => alone && next && pays && replaces,
-            Agreement::CloseTpc(close) => {
-                let same = |(_, channel): (_, &Channel)| close.last.balances == channel.latest.balances;
-                in_time && free && alone && next && self.own(agreement).all(same)
-            }
-            Agreement::UpdateMpc(update) => {
-                // What others' entries say is no concern of this party: those that do not fit are passed over.
-                in_group(update.mpc) && next && pays && replaces
-            }
-            Agreement::CreateMpc(_) | Agreement::JoinMpc(_) => {
-                let enters = |(entry, channel): (&Entry, &Channel)| *entry == entering(&channel.latest, mutation);
-                in_time && free && alone && self.own(agreement).all(enters)
-            }
-            Agreement::LeaveMpc(MpcLeave { mpc, .. }) | Agreement::CloseMpc(MpcClose { mpc, .. }) => {
-                let free = free || mutation == Some(Mutation::LeavesWhileInFlight);
-                let newest = newest || mutation == Some(Mutation::SignsOldSnapshot);
-                in_time && free && newest && in_group(*mpc)
-            }
-        }
+        tpc.epoch == entry.epoch && undisputed && entry.total() == tpc.total()
     }
 
-    pub fn sign(&mut self, slot: Slot, agreement: &Agreement) {
-        self.signed.insert(slot);
-        for entry in agreement.entries() {
-            let Some(channel) = self.channels.get_mut(&entry.tpc) else { continue };
-            if let Some(earlier) = channel.in_flight.replace(slot) {
-                self.replaced.insert(earlier);
-            }
-            if agreement.is_update() || matches!(agreement, Agreement::CloseTpc(_)) {
-                channel.signed = entry.order();
-            }
-        }
+    /// S1: whether the content of an own entry follows from the latest state, at an order above all signed.
+    fn follows(&self, slot: Slot, agreement: &Agreement, channel: usize, entry: &Entry) -> bool {
+        let Some(base) = self.base(channel) else {
+            return matches!(agreement.deed, Deed::Create(_));
+        };
+        let content = self.scenario.content(slot, channel, &base);
+        entry.balances == content
+            && (!agreement.has_orders()
+                || entry.order() > base.order()
+                    && self.signed(channel, entry.epoch).is_none_or(|version| entry.version > version))
     }
 
-    /// It learns that an update is complete.
-    pub fn complete(&mut self, slot: Slot, agreement: &Agreement) {
-        self.held.insert(slot);
-        for entry in agreement.entries() {
-            let Some(channel) = self.channels.get_mut(&entry.tpc) else { continue };
-            if channel.latest.order() < entry.order() {
-                channel.latest = *entry;
-            }
-            channel.in_flight.take_if(|in_flight| *in_flight == slot);
-        }
+    /// Whether it signs an agreement (S1 to S3).
+    pub fn signs(&self, slot: Slot, agreement: &'a Agreement) -> bool {
+        self.party().signed & (1 << slot) == 0
+            && self.own(agreement).next().is_some()
+            && agreement.valid_until.is_none_or(|until| self.world.chain.now <= until)
+            && self.entries(agreement).all(|(channel, entry)| self.is_there(agreement, channel, entry))
+            && self.own(agreement).all(|(channel, entry)| self.follows(slot, agreement, channel, entry))
+            && self.is_free(slot, agreement)
     }
 
-    /// It looks at the chain: what is decided there, and what has become void.
-    pub fn observe(&mut self, chain: &Chain, agreements: &[Option<Agreement>]) {
-        for (id, channel) in &mut self.channels {
-            let Some(tpc) = chain.tpcs.get(id) else {
-                channel.in_flight = None;
-                continue;
-            };
-            let (stored, mpc) = (tpc.entry(*id), chain.group_of(tpc));
-            if mpc != channel.mpc || stored.epoch != channel.latest.epoch {
-                *channel = Channel { latest: stored, mpc, signed: stored.order(), in_flight: None };
-            } else if channel.latest.order() < stored.order() {
-                channel.latest = stored;
-                channel.signed = channel.signed.max(stored.order());
-            }
-            let latest = channel.latest.order();
-            channel.in_flight.take_if(|slot| {
-                let Some(agreement) = &agreements[usize::from(*slot)] else { return true };
-                let expired =
-                    agreement.valid_until().is_some_and(|until| rules::check_valid(chain.now, until).is_err());
-                let overtaken = || agreement.entry(*id).is_none_or(|entry| entry.order() <= latest);
-                expired || (agreement.is_update() && overtaken())
+    /// S4: whether an update whose signatures it is shown becomes complete.
+    pub fn completes(&self, slot: Slot, update: &'a Agreement) -> bool {
+        let Party { signed, complete } = self.party();
+        let now = self.world.chain.now;
+        let in_time = self.mutant() == Some(CompleteTooLate)
+            || self.entries(update).all(|(channel, entry)| {
+                let tpc = self.tpc(channel).filter(|tpc| tpc.epoch == entry.epoch && tpc.version < entry.version);
+                tpc.and_then(|tpc| tpc.dispute).is_none_or(|dispute| now + NEEDED <= dispute.deadline)
             });
-        }
+        update.is_update()
+            && (signed & !complete) & (1 << slot) != 0
+            && !self.is_void(update)
+            && in_time
+            // What is below its latest states on all own channels is nothing to it.
+            && self.is_above_latest(update)
     }
 
-    /// Only what it saved is left.
-    pub fn restart(&mut self, mutation: Option<Mutation>) {
-        self.life = Life::Restarted;
-        if mutation == Some(Mutation::SignsBeforeSaving) {
-            for channel in self.channels.values_mut() {
-                channel.signed = channel.latest.order();
-                channel.in_flight = None;
+    /// K: the updates that are the latest state of a stored own channel which is below them on chain.
+    fn kept(&self) -> Vec<(Slot, &'a Agreement)> {
+        let is_latest = |channel: usize, entry: &Entry| {
+            self.latest(channel).is_some_and(|latest| latest.order() == entry.order())
+                && self.tpc(channel).is_some_and(|tpc| tpc.order() < entry.order())
+        };
+        let mut kept: Vec<_> = self.complete().collect();
+        match self.mutant() {
+            Some(KeepsNewest) => {
+                kept.reverse();
+                kept.truncate(1);
             }
+            Some(KeepsLatestOnAll) => {
+                kept.retain(|(_, update)| self.own(update).all(|(channel, entry)| is_latest(channel, entry)));
+            }
+            _ => kept.retain(|(_, update)| self.own(update).any(|(channel, entry)| is_latest(channel, entry))),
         }
+        kept
     }
-}
 
-/// The balances after the payment of this slot, whose own power of two goes from the first owner to the second: the
-/// second balance tells which payments a state counts.
-pub fn paying([first, second]: [Balance; 2], slot: Slot) -> [Balance; 2] {
-    [first - (1 << slot), second + (1 << slot)]
-}
+    /// S6: the updates to publish before time moves: for each disputed channel that is below one of K, the one of K that
+    /// is highest on it. A dispute that began too late to be answered when it was seen is past this.
+    pub fn answers(&self) -> Vec<Slot> {
+        let kept = self.kept();
+        let mut answers = vec![];
+        if kept.is_empty() {
+            return answers;
+        }
+        let mut disputed: Vec<_> = (0..self.scenario.channels.len())
+            .filter_map(|channel| Some((channel, self.tpc(channel)?)))
+            .filter_map(|(channel, tpc)| Some((tpc.dispute?.deadline, channel, tpc)))
+            .filter(|(deadline, ..)| self.world.chain.now + NEEDED <= *deadline)
+            .collect();
+        disputed.sort_by_key(|(deadline, ..)| *deadline);
+        for (_, channel, tpc) in disputed {
+            if self.mutant() == Some(AnswersOwnOnly) && !self.owns(channel) {
+                continue;
+            }
+            let above = |entry: &Entry| {
+                entry.epoch == tpc.epoch
+                    && (entry.version > tpc.version || self.mutant() == Some(EndsWithoutOrderThoughAllAnswered))
+            };
+            let naming = kept.iter().filter_map(|(slot, update)| {
+                let (_, entry) = self.entries(update).find(|(named, entry)| *named == channel && above(entry))?;
+                Some((entry.version, *slot))
+            });
+            answers.extend(naming.max().map(|(_, slot)| slot));
+        }
+        answers.sort_unstable();
+        answers.dedup();
+        answers
+    }
 
-/// Whether a state counts the payment of this slot.
-pub fn counts(state: &Entry, slot: Slot) -> bool {
-    state.balances[1] & (1 << slot) != 0
-}
-
-/// The state in which a channel enters a group.
-pub fn entering(latest: &Entry, mutation: Option<Mutation>) -> Entry {
-    let step = if mutation == Some(Mutation::EnteringKeepsEpoch) { 0 } else { 1 };
-    Entry { epoch: latest.epoch + step, version: 0, ..*latest }
-}
-
-/// Whether the later update moves every channel of the earlier one further.
-fn replaces(later: &Agreement, earlier: &Agreement) -> bool {
-    let further = |old: &Entry| later.entry(old.tpc).is_some_and(|new| new.order() > old.order());
-    earlier.is_update() && earlier.entries().iter().all(further)
+    /// The own channels that are on chain: what it disputes when it leaves (S8).
+    pub fn own_stored(&self) -> Vec<usize> {
+        (0..self.scenario.channels.len())
+            .filter(|channel| self.owns(*channel) && self.tpc(*channel).is_some())
+            .collect()
+    }
 }
