@@ -15,10 +15,10 @@ use braid::{
     },
     keys::{address, Keys},
     local::Local,
-    planning::Transfer,
 };
 use devchain::Devchain;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use planning::Transfer;
 use protocol::{
     abi::{Deposit, DisputeChannels, UpdateChannels, Withdraw},
     Balance, MpcId, Resolution, SignedUpdate, TpcId,

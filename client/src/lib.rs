@@ -3,7 +3,6 @@
 //! - [`keys`], accounts
 //! - [`chain`], where contracts run
 //! - [`contract`], typed calls of Braid's contract
-//! - [`planning`], which channels carry a payment
 //! - [`engine`], what parties and their coordinator say to each other; no I/O
 //! - [`submission`], calls of the contract that parties and watchers decide to make
 //! - [`watch`], a watcher at work on a chain
@@ -19,7 +18,6 @@ pub mod costs;
 pub mod engine;
 pub mod keys;
 pub mod local;
-pub mod planning;
 mod registry;
 pub mod scon;
 pub mod submission;

@@ -11,12 +11,12 @@ use braid::{
         step::{Effect, MemoryStore, Notice, Peer},
     },
     keys::{Keys, Native},
-    planning::Transfer,
     watch::Watch,
     watcher::{Evidence, Why},
 };
 use common::*;
 use devchain::UNIT;
+use planning::Transfer;
 use protocol::{
     abi::{Deposit, DisputeChannels, GetDomain, GetEnded, GetMpc, GetTpc, SettleChannels, UpdateChannels},
     Action, Entry, Error, MpcId, Origin, PartySignature, Resolution, SignedUpdate, TpcClose, TpcId, Update,

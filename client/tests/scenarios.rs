@@ -9,10 +9,10 @@ use braid::{
         party::Command,
         step::Notice,
     },
-    planning::Transfer,
 };
 use common::*;
 use devchain::UNIT;
+use planning::Transfer;
 use protocol::{
     abi::{Deposit, GetMpc, GetTpc, LedgerBalance, Withdraw},
     Asset,

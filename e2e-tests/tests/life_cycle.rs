@@ -10,10 +10,10 @@ use braid::{
         step::Notice,
     },
     local::Local,
-    planning::Transfer,
 };
 use devchain::Devchain;
 use e2e_tests::{keys, TestNode};
+use planning::Transfer;
 use protocol::{
     abi::{Deposit, GetMpc, GetTpc, LedgerBalance, NextNonce, Withdraw},
     state::MIN_WINDOW,

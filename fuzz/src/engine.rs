@@ -15,9 +15,9 @@ use braid::{
         step::Peer,
     },
     keys::{Keys, Native},
-    planning::Transfer,
     submission::Submission,
 };
+use planning::Transfer;
 use protocol::{
     abi::{DisputeChannels, SettleChannels},
     Action, Balance, MpcId, Resolution, Timestamp, TpcId, Update,

@@ -12,9 +12,9 @@ use braid::{
         party::Command,
     },
     keys::{bytes32, Native},
-    planning::Transfer,
 };
 use codec::Encode;
+use planning::Transfer;
 use protocol::{
     abi::{Answer, CreateTpc, Deposit, Message as _, SplitTpc, UpdateChannels, Withdraw, MESSAGES},
     event::{

@@ -8,10 +8,10 @@ use braid::{
         message::{Message, Payment, Scope},
         party::{Command, Input, Party},
     },
-    planning::Transfer,
     watcher::{Evidence, Watcher},
 };
 use codec::{Compact, Decode, DecodeAll, Encode};
+use planning::Transfer;
 use protocol::{
     event::{ChannelDisputed, Disputed, MpcLeft, TpcSplit},
     AccountId, Domain, MpcId, Resolution, Timestamp, TpcId,

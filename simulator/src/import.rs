@@ -4,7 +4,7 @@
 //! caller, because nobody publishes it.
 
 use crate::topology::{Division, Topology};
-use braid::planning::network::{Link, Node};
+use planning::network::{Link, Node};
 use protocol::Balance;
 use rand::Rng;
 use serde::{de::DeserializeOwned, Deserialize};

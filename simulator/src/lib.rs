@@ -1,4 +1,4 @@
-//! Experiments with payment networks: what the strategies of [`braid::planning`] achieve, how long the engine takes, and
+//! Experiments with payment networks: what the strategies of [`planning`] achieve, how long the engine takes, and
 //! what the contract costs.
 //!
 //! - [`topology`], who has channels with whom

@@ -1,10 +1,10 @@
 //! The command `braid-sim`.
 
 use anyhow::Context;
-use braid::planning::Preference;
 use clap::{Args, Parser, Subcommand};
 use comfy_table::{presets::UTF8_FULL_CONDENSED, CellAlignment};
 use indicatif::{ProgressBar, ProgressStyle};
+use planning::Preference;
 use simulator::{
     experiments::{compare, Effort, Experiment, Progress, ALL},
     output::{self, Cell, Finding, Table},

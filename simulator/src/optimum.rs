@@ -1,8 +1,8 @@
 //! The offline optimum: what somebody who knew all payments in advance could settle, as a linear program.
 
 use crate::{topology::Topology, workload::Transaction};
-use braid::planning::{net_positions, NoPlan};
 use microlp::{ComparisonOp, Error, OptimizationDirection, Problem, SolveOutcome};
+use planning::{net_positions, NoPlan};
 
 /// Why there is no optimum.
 #[derive(Debug, thiserror::Error)]

@@ -1,7 +1,7 @@
 //! Transactions settled one after the other on a topology, by one rule.
 
 use crate::{topology::Topology, workload::Transaction};
-use braid::planning::{
+use planning::{
     net_positions,
     planner::{Planner, Strategy},
     NoPlan,
@@ -149,7 +149,7 @@ impl Count {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use braid::planning::{network::Link, Transfer};
+    use planning::{network::Link, Transfer};
 
     #[test]
     fn ratios_are_counted_so_far_or_since() {

@@ -7,7 +7,7 @@ use crate::{
     workload::{Amounts, Kind, Transaction, Workload},
 };
 use anyhow::{Context, Result};
-use braid::planning::{
+use planning::{
     planner::{Planner, Strategy},
     Preference,
 };

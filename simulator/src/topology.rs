@@ -1,10 +1,10 @@
 //! Who has channels with whom, and what they hold.
 
-use braid::planning::{
+use petgraph::unionfind::UnionFind;
+use planning::{
     network::{Link, Network, Node},
     NoPlan,
 };
-use petgraph::unionfind::UnionFind;
 use protocol::Balance;
 use rand::{seq::SliceRandom, Rng};
 use std::collections::{BTreeSet, VecDeque};

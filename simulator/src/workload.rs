@@ -1,6 +1,6 @@
 //! Who pays whom, and how much.
 
-use braid::planning::{network::Node, Transfer};
+use planning::{network::Node, Transfer};
 use protocol::Balance;
 use rand::{seq::index, seq::SliceRandom, Rng};
 use rand_distr::{Distribution, Exp1, Zipf};

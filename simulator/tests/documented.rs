@@ -2,8 +2,8 @@
 
 mod lightning;
 
-use braid::planning::Preference;
 use expect_test::expect_file;
+use planning::Preference;
 use simulator::{
     experiments::{Effort, Silent, ALL},
     report,

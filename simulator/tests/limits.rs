@@ -3,8 +3,8 @@
 
 mod lightning;
 
-use braid::planning::{net_positions, planner::Strategy};
 use pathfinding::directed::edmonds_karp::{edmonds_karp, DenseCapacity};
+use planning::{net_positions, planner::Strategy};
 use protocol::Balance;
 use rand::SeedableRng;
 use rand_pcg::Pcg64Mcg;

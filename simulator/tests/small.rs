@@ -1,7 +1,7 @@
 //! Everything, small: the same seed gives the same values, to the byte.
 
-use braid::planning::Preference;
 use expect_test::expect_file;
+use planning::Preference;
 use simulator::{
     experiments::{Effort, Silent, ALL},
     report,

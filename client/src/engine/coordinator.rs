@@ -6,11 +6,9 @@ use super::{
     party::MAX_VERSION_STEP,
     step::{Effect, Notice, Peer, Step},
 };
-use crate::{
-    keys::Native,
-    planning::{plan, planner::Strategy, Edge},
-};
+use crate::keys::Native;
 use codec::{Decode, Encode};
+use planning::{plan, planner::Strategy, Edge};
 use protocol::{
     event::{ChannelSettled, Event},
     rules::{self, next_version},

@@ -1,7 +1,7 @@
 //! The messages, named as in the paper, and their frames.
 
-use crate::planning::{NoPlan, Transfer};
 use codec::{Decode, DecodeAll, Encode};
+use planning::{NoPlan, Transfer};
 use protocol::{
     Action, Entry, Error, MpcClose, MpcCreation, MpcId, MpcJoin, MpcLeave, Owners, PartySignature, Signature,
     Timestamp, TpcClose, TpcCreation, TpcId, TpcSplit, TpcTopUp, TpcWithdrawal, Update, Version,

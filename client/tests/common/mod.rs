@@ -10,9 +10,9 @@ use braid::{
     },
     keys::Keys,
     local::Local,
-    planning::Transfer,
 };
 use devchain::{Devchain, UNIT};
+use planning::Transfer;
 use protocol::{abi::Deposit, AccountId, Entry, MpcId, Owners, TpcId};
 use std::collections::BTreeMap;
 

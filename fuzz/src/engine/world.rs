@@ -14,11 +14,11 @@ use braid::{
         step::{Effect, MemoryStore, Peer, Step},
     },
     keys::{Keys, Native},
-    planning::Transfer,
     submission::Submission,
     watcher::Watcher,
 };
 use codec::{DecodeAll, Encode};
+use planning::Transfer;
 use protocol::{
     abi,
     state::{MAX_WINDOW, MIN_WINDOW},

@@ -12,10 +12,10 @@ use anyhow::{Context, Result};
 use braid::{
     chain::{Chain, Receipt, UNIT},
     costs::{measure, Bench, Row},
-    planning::{
-        network::{Link, Network},
-        planner::{Planner, Strategy},
-    },
+};
+use planning::{
+    network::{Link, Network},
+    planner::{Planner, Strategy},
 };
 use protocol::{state::MAX_CHANNELS, Balance};
 use rand::SeedableRng;
@@ -656,7 +656,7 @@ fn finding(name: &str, title: &str, text: Vec<String>, figures: Vec<Figure>, tab
 mod tests {
     use super::*;
     use crate::experiments::Silent;
-    use braid::planning::Preference;
+    use planning::Preference;
 
     #[test]
     fn lines_go_through_what_was_measured() {

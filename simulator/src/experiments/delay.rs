@@ -14,9 +14,9 @@ use braid::{
     },
     keys::Keys,
     local::{Delays, Local},
-    planning::Transfer,
 };
 use devchain::Devchain;
+use planning::Transfer;
 use protocol::{abi::Deposit, state::MIN_WINDOW, Balance, MpcId, Owners, TpcId};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -449,7 +449,7 @@ fn finding(name: &str, title: &str, text: Vec<String>, figures: Vec<Figure>, tab
 mod tests {
     use super::*;
     use crate::experiments::Silent;
-    use braid::planning::Preference;
+    use planning::Preference;
 
     #[test]
     fn users_who_act_at_once_share_a_block_and_messages_take_their_time() {

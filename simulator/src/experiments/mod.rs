@@ -2,7 +2,7 @@
 //! [`Finding`]s.
 
 use crate::{import, output::Finding, replay::Rule};
-use braid::planning::{planner::Strategy, Preference};
+use planning::{planner::Strategy, Preference};
 use std::path::Path;
 
 pub mod amount;

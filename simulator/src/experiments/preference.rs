@@ -11,7 +11,7 @@ use crate::{
     stats::Sample,
 };
 use anyhow::Result;
-use braid::planning::{planner::Strategy, Preference};
+use planning::{planner::Strategy, Preference};
 
 /// Success by how much a channel's share of its neighbourhood's funds counts, and how much its balance.
 ///

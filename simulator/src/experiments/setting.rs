@@ -7,7 +7,7 @@ use crate::{
     topology::{BadTopology, Division, Topology},
     workload::{Amounts, BadWorkload, Kind, Transaction, Workload},
 };
-use braid::planning::NoPlan;
+use planning::NoPlan;
 use protocol::Balance;
 use rand::SeedableRng;
 use rand_pcg::Pcg64Mcg;

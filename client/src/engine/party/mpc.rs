@@ -1,7 +1,7 @@
 //! Multi-party channels, through the coordinator. It is trusted with nothing but answering.
 
 use super::*;
-use crate::planning::{net_positions, pays_exactly};
+use planning::{net_positions, pays_exactly};
 use protocol::{
     abi::{CloseMpc, CreateMpc},
     rules, Member,

@@ -1,15 +1,15 @@
 //! What the strategies of planning find, compared with what libraries find that share no code with them.
 
-use braid::planning::{
-    network::{Link, Network, Node},
-    planner::{Planner, Strategy},
-    NoPlan, Preference, Transfer,
-};
 use microlp::{ComparisonOp, OptimizationDirection, Problem, SolveOutcome};
 use pathfinding::directed::{
     bfs::bfs,
     dijkstra::dijkstra,
     edmonds_karp::{edmonds_karp, DenseCapacity},
+};
+use planning::{
+    network::{Link, Network, Node},
+    planner::{Planner, Strategy},
+    NoPlan, Preference, Transfer,
 };
 use proptest::{
     prelude::{prop, prop_assert, prop_assert_eq, proptest, ProptestConfig},

@@ -263,7 +263,7 @@ pub(super) fn netted(transfers: &[Transfer<Node>]) -> Result<Vec<(u32, Transfer<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::planning::network::Link;
+    use crate::network::Link;
 
     #[test]
     fn the_weights_are_the_papers() {
