@@ -2,10 +2,11 @@
 
 use crate::show::{units, OnNode};
 use anyhow::Result;
-use braid::{
-    chain::{node::NodeChain, Chain},
+use chain::{
     contract::{Bundle, Contract},
     keys::{address, parse_address, Keys},
+    node::NodeChain,
+    Chain,
 };
 use protocol::{abi::LedgerBalance, Asset, Balance};
 use serde::Serialize;

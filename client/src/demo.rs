@@ -6,15 +6,19 @@ use crate::{
 };
 use anyhow::{ensure, Context, Result};
 use braid::{
-    chain::{by_hand::ByHand, node::NodeChain, Chain, ChainError, Receipt, EXISTENTIAL_DEPOSIT, UNIT},
-    contract::{Bundle, Contract},
     engine::{
         message::{Payment, Scope},
         party::{Channel, Command},
         step::{Notice, Peer},
     },
-    keys::{address, Keys},
     local::Local,
+};
+use chain::{
+    by_hand::ByHand,
+    contract::{Bundle, Contract},
+    keys::{address, Keys},
+    node::NodeChain,
+    Chain, ChainError, Receipt, EXISTENTIAL_DEPOSIT, UNIT,
 };
 use devchain::Devchain;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};

@@ -5,10 +5,11 @@ use crate::{
     show::{units, OnNode},
 };
 use anyhow::{Context, Result};
-use braid::{
-    chain::{node::NodeChain, Chain},
+use chain::{
     contract::{Bundle, Contract},
     keys::{address, Keys},
+    node::NodeChain,
+    Chain,
 };
 use serde::Serialize;
 use std::path::PathBuf;

@@ -6,12 +6,15 @@ use crate::{
 };
 use anyhow::{bail, ensure, Result};
 use braid::{
-    chain::{node::NodeChain, Chain},
-    contract::{Bundle, Contract, Event},
-    keys::{bytes32, parse_address, Keys},
-    submission::Submission,
     watch::{load_states, Report as Watched, Watch},
     watcher::Why,
+};
+use chain::{
+    contract::{Bundle, Contract, Event},
+    keys::{bytes32, parse_address, Keys},
+    node::NodeChain,
+    submission::Submission,
+    Chain,
 };
 use protocol::{
     abi::{DisputeChannels, GetTpc, SettleChannels},

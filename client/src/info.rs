@@ -2,10 +2,10 @@
 
 use crate::show::OnNode;
 use anyhow::Result;
-use braid::{
-    chain::node::{Identity, NodeChain},
+use chain::{
     contract::{Bundle, Contract},
     keys::{address, parse_address},
+    node::{Identity, NodeChain},
 };
 use serde::Serialize;
 

@@ -1,17 +1,19 @@
 //! Parties, their coordinator and a chain in one process, with every message as the frame that a network would carry.
 
 use crate::{
-    chain::{Chain, ChainError, Receipt},
-    contract::{CallError, Called, Contract, Event},
     engine::{
         coordinator::{self, Coordinator},
         message::{BadFrame, Message},
         party::{self, Command, Party},
         step::{Effect, MemoryStore, Notice, Peer},
     },
+    watcher::Watcher,
+};
+use chain::{
+    contract::{CallError, Called, Contract, Event},
     keys::Keys,
     submission::Submission,
-    watcher::Watcher,
+    Chain, ChainError, Receipt,
 };
 use codec::Decode;
 use protocol::{

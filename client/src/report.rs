@@ -1,7 +1,7 @@
 //! What the demonstration shows: balances, messages, calls.
 
 use crate::show::{table, units};
-use braid::chain::Receipt;
+use chain::Receipt;
 use protocol::Balance;
 use serde::Serialize;
 

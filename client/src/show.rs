@@ -1,6 +1,6 @@
 //! How the command shows things.
 
-use braid::chain::{node, UNIT};
+use chain::{node, UNIT};
 use comfy_table::{presets::UTF8_FULL_CONDENSED, CellAlignment, Table};
 use serde::Serialize;
 use std::io::{self, Write};

@@ -1,10 +1,10 @@
 //! Runs a [`Watcher`] on a chain: reads the contract's events block by block and brings what is to be brought.
 
-use crate::{
-    chain::{Chain, Receipt},
+use crate::watcher::{Evidence, Watcher, Why};
+use chain::{
     contract::{CallError, Contract},
     keys::Keys,
-    watcher::{Evidence, Watcher, Why},
+    Chain, Receipt,
 };
 use protocol::{abi::GetTpc, Error, Timestamp, TpcId};
 use std::{io::Write, path::Path};

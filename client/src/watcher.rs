@@ -3,7 +3,7 @@
 //! It needs no key that can move funds: anyone may bring what is fully signed. Whoever owns no channel may settle as well,
 //! one window later than the owners. Here is what it decides, without I/O; [`crate::watch`] runs it on a chain.
 
-use crate::{keys::Native, submission::Submission};
+use chain::{keys::Native, submission::Submission};
 use codec::{Decode, DecodeAll, Encode};
 use protocol::{
     abi::SettleChannels,

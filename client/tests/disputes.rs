@@ -4,15 +4,17 @@
 mod common;
 
 use braid::{
-    contract::Event,
     engine::{
         message::{Message, Payment, Reason, Scope},
         party::{Command, Input, Party},
         step::{Effect, MemoryStore, Notice, Peer},
     },
-    keys::{Keys, Native},
     watch::Watch,
     watcher::{Evidence, Why},
+};
+use chain::{
+    contract::Event,
+    keys::{Keys, Native},
 };
 use common::*;
 use devchain::UNIT;

@@ -2,14 +2,12 @@
 
 mod common;
 
-use braid::{
-    contract::Event,
-    engine::{
-        message::{Reason, Scope},
-        party::Command,
-        step::Notice,
-    },
+use braid::engine::{
+    message::{Reason, Scope},
+    party::Command,
+    step::Notice,
 };
+use chain::contract::Event;
 use common::*;
 use devchain::UNIT;
 use planning::Transfer;

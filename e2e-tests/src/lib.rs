@@ -11,7 +11,7 @@ pub use command::{braid, cargo_contract, run, Finished};
 pub use node::TestNode;
 pub use proxy::Proxy;
 
-use braid::keys::Keys;
+use chain::keys::Keys;
 
 /// A development account's key.
 pub fn keys(suri: &str) -> Keys {

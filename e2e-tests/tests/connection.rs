@@ -1,9 +1,10 @@
 //! Connections that are lost, and nodes that are not what they should be.
 #![allow(clippy::unwrap_used)] // A failure here fails the test.
 
-use braid::{
-    chain::{node::NodeChain, Chain, ChainError, NodeError, UNIT},
+use chain::{
     contract::{Bundle, CallError, Contract},
+    node::NodeChain,
+    Chain, ChainError, NodeError, UNIT,
 };
 use e2e_tests::{braid, contract_that, keys, run, Proxy, TestNode};
 use jsonrpsee::{server::ServerBuilder, RpcModule};
@@ -137,9 +138,9 @@ fn a_deployment_or_an_account_that_does_not_serve_is_one_line_that_says_what_to_
     fails(&["deploy", "--bundle", "no such file"], "error: no such file cannot be read: No such file or directory");
     // A contract, but another one.
     let mut chain = NodeChain::connect(&url).unwrap();
-    let other = braid::chain::Instantiation { code: contract_that(&[]), data: vec![], salt: vec![] };
+    let other = chain::Instantiation { code: contract_that(&[]), data: vec![], salt: vec![] };
     let (account, _) = chain.instantiate(&keys("//Alice"), other).unwrap();
-    let address = braid::keys::address(&account);
+    let address = chain::keys::address(&account);
     let arguments = ["info", "--contract", &address, "--node", &url];
     fails_with(
         &arguments,
@@ -147,10 +148,10 @@ fn a_deployment_or_an_account_that_does_not_serve_is_one_line_that_says_what_to_
     );
     // Ours, but made for another chain.
     let bundle = Bundle::built_in().unwrap();
-    let data = protocol::abi::Message::call_data(&protocol::abi::New { genesis_hash: [1; 32] }, &braid::keys::Native);
-    let foreign = braid::chain::Instantiation { code: bundle.wasm, data, salt: vec![] };
+    let data = protocol::abi::Message::call_data(&protocol::abi::New { genesis_hash: [1; 32] }, &chain::keys::Native);
+    let foreign = chain::Instantiation { code: bundle.wasm, data, salt: vec![] };
     let (account, _) = chain.instantiate(&keys("//Alice"), foreign).unwrap();
-    let address = braid::keys::address(&account);
+    let address = chain::keys::address(&account);
     let arguments = ["info", "--contract", &address, "--node", &url];
     fails_with(
         &arguments,

@@ -1,9 +1,10 @@
 //! What messages cost on a node is what they cost on the embedded chain, to the last unit.
 #![allow(clippy::unwrap_used)] // A failure here fails the test.
 
-use braid::{
-    chain::{node::NodeChain, ChainError},
+use chain::{
     costs::{measure, table, Bench, SIZES},
+    node::NodeChain,
+    ChainError,
 };
 use e2e_tests::TestNode;
 

@@ -1,6 +1,6 @@
 //! The demonstration, in process, on a node, and by hand, is the same to the last unit.
 
-use braid::chain::node::NodeChain;
+use chain::node::NodeChain;
 use e2e_tests::{braid, cargo_contract, run, TestNode};
 use serde_json::Value;
 use std::{

@@ -1,13 +1,12 @@
 //! One user alone, with the command line, on a real node: an old state is disputed, answered by a watcher, settled.
 #![allow(clippy::unwrap_used)] // A failure here fails the test.
 
-use braid::{
-    chain::{node::NodeChain, Chain, UNIT},
+use braid::{engine::party::Command, local::Local, watch::save_states};
+use chain::{
     contract::{Bundle, Contract},
-    engine::party::Command,
     keys::address,
-    local::Local,
-    watch::save_states,
+    node::NodeChain,
+    Chain, UNIT,
 };
 use e2e_tests::{braid, keys, run, Finished, TestNode};
 use protocol::{

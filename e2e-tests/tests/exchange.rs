@@ -1,14 +1,15 @@
 //! A token is exchanged for the native one in one update, on the embedded chain and on a node.
 #![allow(clippy::unwrap_used)] // A failure here fails the test.
 
-#[path = "../../client/tests/token/mod.rs"]
+#[path = "../../client/chain/tests/token/mod.rs"]
 mod token;
 
-use braid::{
-    chain::{node::NodeChain, Chain, UNIT},
+use chain::{
     contract::CallError,
     costs::{Bench, Channel},
     keys::Native,
+    node::NodeChain,
+    Chain, UNIT,
 };
 use devchain::Devchain;
 use e2e_tests::{keys, TestNode};

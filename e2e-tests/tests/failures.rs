@@ -1,10 +1,11 @@
 //! What fails, fails with the same name on the embedded chain and on a node.
 #![allow(clippy::unwrap_used)] // A failure here fails the test.
 
-use braid::{
-    chain::{node::NodeChain, Chain, ChainError, ContractCall, Failure, Instantiation, Refusal, Weight, UNIT},
+use chain::{
     contract::CallError,
     costs::{Bench, Channel},
+    node::NodeChain,
+    Chain, ChainError, ContractCall, Failure, Instantiation, Refusal, Weight, UNIT,
 };
 use devchain::Devchain;
 use e2e_tests::{contract_that, keys, TestNode};
@@ -104,7 +105,7 @@ fn refusals<C: Chain>(bench: &mut Bench<C>) -> Vec<Named> {
 
     let mut group = opened.clone();
     let mpc = bench.register(&mut group).unwrap().answer;
-    let creation = MpcCreation { members: braid::costs::members(&opened[..1]), valid_until };
+    let creation = MpcCreation { members: chain::costs::members(&opened[..1]), valid_until };
     let signatures = bench.sign_all(opened[0].users, Action::CreateMpc(&creation));
     refuse!("a busy channel registered again", 0, 0, CreateMpc { creation, signatures });
     refuse!("closing a busy channel", 0, 0, close_tpc(bench, next));
@@ -120,7 +121,7 @@ fn refusals<C: Chain>(bench: &mut Bench<C>) -> Vec<Named> {
         let signatures = bench.sign_all([0, 1, 2], Action::CloseMpc(&close));
         CloseMpc { close, signatures }
     };
-    let members = braid::costs::members(&group);
+    let members = chain::costs::members(&group);
     refuse!("an unknown group", 0, 0, close(bench, MpcId([7; 32]), members.clone()));
     refuse!("a channel left out", 0, 0, close(bench, mpc, members[..1].to_vec()));
     refused
@@ -131,8 +132,8 @@ fn failures<C: Chain>(bench: &mut Bench<C>) -> Vec<(&'static str, ChainError)> {
     let contract = bench.contract.account;
     let gas_limit = Weight { ref_time: 100_000_000_000, proof_size: 1_000_000 };
     let plenty = |message: Vec<u8>| ContractCall { contract, value: 0, gas_limit, deposit_limit: None, data: message };
-    let deposit = Deposit {}.call_data(&braid::keys::Native);
-    let withdraw = Withdraw { amount: UNIT }.call_data(&braid::keys::Native);
+    let deposit = Deposit {}.call_data(&chain::keys::Native);
+    let withdraw = Withdraw { amount: UNIT }.call_data(&chain::keys::Native);
     let user = bench.users[0].clone();
     let nobody = keys("//nobody at all");
     let bob = keys("//Bob");
@@ -170,7 +171,7 @@ fn the_contract_refuses_by_name_on_both_chains() {
     assert_eq!(on_node, embedded);
     let bench = Bench::embedded(3);
     let account = |user: usize| bench.users[user].account();
-    let tpc = |pair| bench.owners(pair, 0).tpc(&braid::keys::Native);
+    let tpc = |pair| bench.owners(pair, 0).tpc(&chain::keys::Native);
     let [first, second, third] = [[0, 1], [0, 2], [1, 2]].map(tpc);
     let lower = first.min(second);
     let expected = [

@@ -2,14 +2,17 @@
 #![allow(clippy::unwrap_used)] // A failure here fails the test.
 
 use braid::{
-    chain::{node::NodeChain, Chain, Receipt, UNIT},
-    contract::{Bundle, Contract},
     engine::{
         message::{Payment, Scope},
         party::Command,
         step::Notice,
     },
     local::Local,
+};
+use chain::{
+    contract::{Bundle, Contract},
+    node::NodeChain,
+    Chain, Receipt, UNIT,
 };
 use devchain::Devchain;
 use e2e_tests::{keys, TestNode};
@@ -32,8 +35,8 @@ struct Life {
 
 fn live<C: Chain>(mut chain: C) -> Life {
     let mut users = ["//Alice", "//Bob", "//Charlie"].map(keys).to_vec();
-    users.sort_by_key(braid::keys::Keys::account);
-    let accounts: Vec<_> = users.iter().map(braid::keys::Keys::account).collect();
+    users.sort_by_key(chain::keys::Keys::account);
+    let accounts: Vec<_> = users.iter().map(chain::keys::Keys::account).collect();
     let (contract, _) = Contract::deploy(&mut chain, &users[0], &Bundle::built_in().unwrap()).unwrap();
     let mut world = Local::new(chain, contract, users, 2 * STAKE).unwrap();
     for user in 0..3 {

@@ -1,9 +1,10 @@
 //! Many parties share an account.
 #![allow(clippy::unwrap_used)] // A failure here fails the test.
 
-use braid::{
-    chain::{node::NodeChain, Chain, UNIT},
+use chain::{
     contract::{Bundle, Contract},
+    node::NodeChain,
+    Chain, UNIT,
 };
 use e2e_tests::{keys, TestNode};
 use protocol::abi::{Deposit, LedgerBalance};

@@ -1,10 +1,10 @@
 //! Polkadot.js reads and calls the contract: the tests in polkadot-js/, on a scene that the client has set.
 #![allow(clippy::unwrap_used)] // A failure here fails the test.
 
-use braid::{
-    chain::node::NodeChain,
+use chain::{
     costs::Bench,
     keys::{address, Keys, Native},
+    node::NodeChain,
 };
 use e2e_tests::{run, TestNode};
 use protocol::{Action, Entry, Update};

@@ -5,14 +5,14 @@ use crate::{
     engine::{account, keys, saved, World, DOMAIN},
 };
 use braid::{
-    chain::{
-        node::codec::{bytes, decode, hash, number, Call, Codec},
-        Chain, ChainError, ContractCall, DryRun, Failure, Instantiation, RawEvent, Receipt, Weight,
-    },
-    contract::{Bundle, Contract, Event},
     engine::{coordinator, party},
-    keys::{bytes32, Keys},
     watcher::Watcher,
+};
+use chain::{
+    contract::{Bundle, Contract, Event},
+    keys::{bytes32, Keys},
+    node::codec::{bytes, decode, hash, number, Call, Codec},
+    Chain, ChainError, ContractCall, DryRun, Failure, Instantiation, RawEvent, Receipt, Weight,
 };
 use codec::Encode;
 use protocol::{

@@ -6,16 +6,16 @@ mod holds;
 mod world;
 
 use crate::bytes::Bytes;
-use braid::{
-    chain::UNIT,
-    engine::{
-        coordinator,
-        message::{Message, Payment, Scope},
-        party::Command,
-        step::Peer,
-    },
+use ::chain::{
     keys::{Keys, Native},
     submission::Submission,
+    UNIT,
+};
+use braid::engine::{
+    coordinator,
+    message::{Message, Payment, Scope},
+    party::Command,
+    step::Peer,
 };
 use planning::Transfer;
 use protocol::{

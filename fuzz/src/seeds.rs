@@ -4,14 +4,15 @@ use crate::{
     answers::CODEC,
     engine::{account, keys, World, DOMAIN, STAKE},
 };
-use braid::{
-    chain::{node::codec::Call, ContractCall, Weight, UNIT},
+use braid::engine::{
+    message::{Message, Payment, Scope},
+    party::Command,
+};
+use chain::{
     contract::Bundle,
-    engine::{
-        message::{Message, Payment, Scope},
-        party::Command,
-    },
     keys::{bytes32, Native},
+    node::codec::Call,
+    ContractCall, Weight, UNIT,
 };
 use codec::Encode;
 use planning::Transfer;

@@ -2,7 +2,6 @@
 
 use crate::engine::{account, keys};
 use braid::{
-    contract::Event,
     engine::{
         coordinator::{self, Coordinator},
         message::{Message, Payment, Scope},
@@ -10,6 +9,7 @@ use braid::{
     },
     watcher::{Evidence, Watcher},
 };
+use chain::contract::Event;
 use codec::{Compact, Decode, DecodeAll, Encode};
 use planning::Transfer;
 use protocol::{

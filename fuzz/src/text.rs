@@ -1,7 +1,7 @@
 //! What users and their files say.
 
 use crate::bytes::Bytes;
-use braid::{
+use chain::{
     contract::Bundle,
     keys::{address, bytes32, parse_address, Keys},
     scon::call_text,

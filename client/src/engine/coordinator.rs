@@ -6,7 +6,7 @@ use super::{
     party::MAX_VERSION_STEP,
     step::{Effect, Notice, Peer, Step},
 };
-use crate::keys::Native;
+use chain::keys::Native;
 use codec::{Decode, Encode};
 use planning::{plan, planner::Strategy, Edge};
 use protocol::{

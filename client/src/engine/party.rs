@@ -15,7 +15,7 @@ use super::{
     message::{Agreement, Message, Payment, Reason, UpdateId},
     step::{Effect, Notice, Peer, Step},
 };
-use crate::{
+use chain::{
     keys::{Keys, Native},
     submission::Submission,
 };

@@ -1,7 +1,7 @@
 //! A step's result. Its effects are out of reach until its state is saved.
 
 use super::message::{Message, Reason};
-use crate::submission::Submission;
+use chain::submission::Submission;
 use codec::Encode;
 use protocol::{AccountId, Balance, MpcId, TpcId};
 use std::io;

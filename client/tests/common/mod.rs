@@ -2,14 +2,16 @@
 #![allow(dead_code, missing_docs, clippy::unwrap_used)] // Each test file uses its part; a failure here fails the test.
 
 use braid::{
-    contract::{Bundle, Contract},
     engine::{
         message::{Payment, Scope},
         party::Command,
         step::{Notice, Peer},
     },
-    keys::Keys,
     local::Local,
+};
+use chain::{
+    contract::{Bundle, Contract},
+    keys::Keys,
 };
 use devchain::{Devchain, UNIT};
 use planning::Transfer;

@@ -1,6 +1,6 @@
 //! A chain in memory. The contract's own code answers the calls.
 
-use braid::{contract::Event, keys::Native, submission::Submission};
+use chain::{contract::Event, keys::Native, submission::Submission};
 use protocol::{
     abi,
     contract::{self, dispute, ledger, mpc, tpc, update},

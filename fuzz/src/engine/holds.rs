@@ -1,15 +1,12 @@
 //! What holds of an honest user, whatever the others do.
 
 use super::chain::{Chain, History};
-use braid::{
-    contract::Event,
-    engine::{
-        message::{Agreement, Message},
-        party::{Channel, Input, Party},
-        step::Effect,
-    },
-    keys::Native,
+use braid::engine::{
+    message::{Agreement, Message},
+    party::{Channel, Input, Party},
+    step::Effect,
 };
+use chain::{contract::Event, keys::Native};
 use protocol::{
     rules, Action, Balance, Dispute, Domain, Entry, Epoch, Member, Owners, Resolution, Timestamp, TpcId, Update,
     Version,

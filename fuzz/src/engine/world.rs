@@ -5,17 +5,19 @@ use super::{
     holds::{check_evidence, check_step, check_view, Signed},
 };
 use braid::{
-    chain::UNIT,
-    contract::Event,
     engine::{
         coordinator::{self, Coordinator},
         message::{Agreement, Message, Payment, Scope, UpdateId},
         party::{self, Command, Party},
         step::{Effect, MemoryStore, Peer, Step},
     },
+    watcher::Watcher,
+};
+use chain::{
+    contract::Event,
     keys::{Keys, Native},
     submission::Submission,
-    watcher::Watcher,
+    UNIT,
 };
 use codec::{DecodeAll, Encode};
 use planning::Transfer;

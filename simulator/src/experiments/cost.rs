@@ -9,9 +9,9 @@ use crate::{
     workload::{Amounts, Kind, Transaction, Workload},
 };
 use anyhow::{Context, Result};
-use braid::{
-    chain::{Chain, Receipt, UNIT},
+use chain::{
     costs::{measure, Bench, Row},
+    Chain, Receipt, UNIT,
 };
 use planning::{
     network::{Link, Network},

@@ -4,16 +4,18 @@ use super::{Effort, Progress};
 use crate::output::{Axis, Cell, Figure, Finding, Point, Series, Table};
 use anyhow::{ensure, Context, Result};
 use braid::{
-    chain::UNIT,
-    contract::{Bundle, Contract},
-    costs::ring,
     engine::{
         message::{Payment, Scope},
         party::Command,
         step::Notice,
     },
-    keys::Keys,
     local::{Delays, Local},
+};
+use chain::{
+    contract::{Bundle, Contract},
+    costs::ring,
+    keys::Keys,
+    UNIT,
 };
 use devchain::Devchain;
 use planning::Transfer;

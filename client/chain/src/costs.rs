@@ -2,9 +2,9 @@
 //! avoid (signatures, storage, transfers) at pallet-contracts' published weights.
 
 use crate::{
-    chain::{Chain, ChainError, Receipt, UNIT},
     contract::{Bundle, CallError, Called, Contract},
     keys::{Keys, Native},
+    Chain, ChainError, Receipt, UNIT,
 };
 use codec::{Decode, MaxEncodedLen};
 use devchain::{prices, Devchain};

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::token::{Behave, Conduct};
-use braid::{
+use chain::{
     contract::Event,
     costs::{members, users, Channel},
 };

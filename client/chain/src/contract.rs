@@ -1,9 +1,9 @@
 //! Braid's contract on a chain: its bundle, typed calls, typed events.
 
 use crate::{
-    chain::{Chain, ChainError, ContractCall, Instantiation, RawEvent, Receipt},
     keys::{address, bytes32, Keys, Native},
     submission::{for_each_submission, Submission},
+    Chain, ChainError, ContractCall, Instantiation, RawEvent, Receipt,
 };
 use codec::{Decode, DecodeAll, Encode};
 use protocol::{
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 pub use protocol::event::Event;
 
 /// The built contract: Wasm and metadata.
-const BUNDLE: &str = include_str!("../../contracts/channels/channels.contract");
+const BUNDLE: &str = include_str!("../../../contracts/channels/channels.contract");
 
 /// What a bundle says about its contract.
 pub struct Bundle {

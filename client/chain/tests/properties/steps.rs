@@ -5,7 +5,7 @@ use crate::{
     model::{is_due, sum, Call, Model, Sent},
     Run, NOBODY, PAIRS, USERS,
 };
-use braid::keys::Native;
+use chain::keys::Native;
 use devchain::UNIT;
 use proptest::{prelude::*, sample::Index};
 use protocol::{

@@ -10,11 +10,11 @@ mod steps;
 #[path = "../token/mod.rs"]
 mod token;
 
-use braid::{
-    chain::{Chain, ChainError, ContractCall, Failure, Weight},
+use chain::{
     contract::Contract,
     costs::Bench,
     keys::{Keys, Native},
+    Chain, ChainError, ContractCall, Failure, Weight,
 };
 use codec::Decode;
 use devchain::{Devchain, BLOCK_TIME, EXISTENTIAL_DEPOSIT, GENESIS_TIME, UNIT};

@@ -1,9 +1,9 @@
 //! The tests' PSP22 token, contracts/token, on any chain. The tests on the embedded chain and on a node share this file.
 #![allow(dead_code)] // No test needs all of it.
 
-use braid::{
-    chain::{Chain, ChainError, ContractCall, Instantiation, Receipt},
+use chain::{
     keys::{Keys, Native},
+    Chain, ChainError, ContractCall, Instantiation, Receipt,
 };
 use codec::{Decode, DecodeAll, Encode};
 use protocol::{
@@ -12,7 +12,7 @@ use protocol::{
 };
 
 /// The built token: Wasm and metadata.
-pub const BUNDLE: &str = include_str!("../../../contracts/token/token.contract");
+pub const BUNDLE: &str = include_str!("../../../../contracts/token/token.contract");
 
 /// How the token treats those who hold it, as its source documents.
 #[derive(Clone, Debug, Encode)]

@@ -5,7 +5,7 @@ use super::{
     token::{Approve, BalanceOf, Behave, Conduct, Transfer, TransferFrom},
     *,
 };
-use braid::chain::{Chain, ContractCall, Failure};
+use chain::{Chain, ContractCall, Failure};
 use devchain::Weight;
 use protocol::abi::{DepositPsp22, WithdrawPsp22};
 
@@ -391,7 +391,7 @@ fn a_token_that_is_no_contract_or_the_channels_own_is_no_token() {
     let (ann, contract) = (w.account(ANN), w.bench.contract.account);
     let deposit = DepositPsp22 { token: contract, amount: UNIT };
     let run = Chain::dry_run(&mut w.bench.chain, ann, contract, 0, deposit.call_data(&Native));
-    assert!(matches!(run, Err(braid::chain::ChainError::Failed(Failure::Module { .. }))), "{run:?}");
+    assert!(matches!(run, Err(chain::ChainError::Failed(Failure::Module { .. }))), "{run:?}");
 }
 
 /// No token's code runs in anybody's call but its holder's own deposit and withdrawal.

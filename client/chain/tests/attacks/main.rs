@@ -22,11 +22,11 @@ mod states;
 mod token;
 mod tokens;
 
-use braid::{
-    chain::Receipt,
+use chain::{
     contract::{Bundle, CallError, Called, Contract},
     costs::Bench,
     keys::{Keys, Native},
+    Receipt,
 };
 use codec::Decode;
 use devchain::{Call, Devchain, StorageUsage, BLOCK_TIME, EXISTENTIAL_DEPOSIT, UNIT};

@@ -1,6 +1,6 @@
 //! The client's messages are the contract's.
 
-use braid::{contract::Bundle, keys::Native};
+use chain::{contract::Bundle, keys::Native};
 use protocol::{abi::MESSAGES, Crypto};
 
 #[test]
@@ -10,7 +10,7 @@ fn the_clients_messages_are_those_of_the_bundles_metadata() {
     let of = |list: &str| spec[list].as_array().unwrap().clone();
     let mut described: Vec<_> = of("constructors").into_iter().chain(of("messages")).collect();
     described.sort_by_key(|message| message["label"].as_str().unwrap().to_owned());
-    let guide = include_str!("../../substrate-contracts-node.md");
+    let guide = include_str!("../../../substrate-contracts-node.md");
     let mut ours = MESSAGES.to_vec();
     ours.sort_unstable();
     let names: Vec<_> = described.iter().map(|message| message["label"].as_str().unwrap()).collect();

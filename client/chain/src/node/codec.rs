@@ -4,9 +4,8 @@
 //! errors, and the layout of other pallets' events, come from the node's metadata.
 
 use crate::{
-    chain::{ContractCall, Failure, Instantiation, NodeError, RawEvent, Receipt, Weight, MAX_GAS},
-    keys::Keys,
-    registry::check_types,
+    keys::Keys, registry::check_types, ContractCall, Failure, Instantiation, NodeError, RawEvent, Receipt, Weight,
+    MAX_GAS,
 };
 use codec::{Compact, Decode, DecodeAll, Encode};
 use protocol::{AccountId, Balance};

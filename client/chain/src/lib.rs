@@ -1,14 +1,25 @@
-//! The chain as the client sees it: a place that runs contract calls, with a clock and accounts.
+//! The chain as the client sees it, a place that runs contract calls, with a clock and accounts; and Braid's contract on it.
 //!
-//! - [`embedded`], in this process
+//! - [`embedded`], a chain in this process
 //! - [`node`], a substrate-contracts-node
-//! - [`by_hand`], a node on which a person makes the calls
+//! - [`by_hand`], a node on which a person makes the calls; [`scon`], calls as text for cargo-contract
+//! - [`keys`], accounts
+//! - [`contract`], typed calls of Braid's contract
+//! - [`submission`], calls of the contract that parties and watchers decide to make
+//! - [`costs`], what the contract's messages cost
 
 pub mod by_hand;
+pub mod contract;
+#[cfg(feature = "embedded")]
+pub mod costs;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 mod error;
+pub mod keys;
 pub mod node;
+mod registry;
+pub mod scon;
+pub mod submission;
 
 pub use error::{ChainError, Failure, NodeError, Refusal};
 

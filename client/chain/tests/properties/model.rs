@@ -2,7 +2,7 @@
 //!
 //! It shares the plain types and their encoding with `protocol`, and none of its decisions.
 
-use braid::{chain::EXISTENTIAL_DEPOSIT, keys::Native};
+use chain::{keys::Native, EXISTENTIAL_DEPOSIT};
 use codec::Encode;
 use protocol::{
     abi::{
