@@ -25,7 +25,7 @@ const MARGIN: i32 = 16;
 /// The part of a legend's entry that shows the curve.
 const SAMPLE: i32 = 170;
 /// No more markers than this stand on a curve, so that they don't hide each other.
-const MARKERS: usize = 10;
+const MOST_MARKERS: usize = 10;
 
 /// Why a figure cannot be drawn.
 #[derive(Debug, thiserror::Error)]
@@ -112,7 +112,7 @@ fn curves(figure: &Figure, area: &Area<Shift>, looks: &[Look]) -> Result<(), Fai
     for (nth, (series, look)) in order {
         let points: Vec<_> = series.points.iter().filter(drawn).collect();
         look.line(area, points.iter().map(|point| (point.x, point.y)).collect())?;
-        let every = points.len().div_ceil(MARKERS).max(1);
+        let every = points.len().div_ceil(MOST_MARKERS).max(1);
         // Each curve has its markers elsewhere, since curves often lie upon each other.
         for point in points.into_iter().skip(nth * every / figure.series.len()).step_by(every) {
             if point.spread > 0.0 {
@@ -239,10 +239,11 @@ fn round(step: f64) -> f64 {
     digit * decade
 }
 
-type Shape = &'static [(i32, i32)];
+/// A marker, as the corners of a polygon round a point.
+type Marker = &'static [(i32, i32)];
 
-/// The markers, round a point.
-const SHAPES: [Shape; 6] = [
+/// The first curve has the first, and so on.
+const MARKERS: [Marker; 6] = [
     &[(-13, -5), (-5, -13), (5, -13), (13, -5), (13, 5), (5, 13), (-5, 13), (-13, 5)],
     &[(-12, -12), (12, -12), (12, 12), (-12, 12)],
     &[(0, -16), (15, 11), (-15, 11)],
@@ -344,10 +345,10 @@ impl Look {
     where
         C::From: Clone + 'static,
     {
-        let shape = SHAPES[self.nth % SHAPES.len()];
-        let edge: Vec<_> = shape.iter().chain(shape.first()).copied().collect();
+        let marker = MARKERS[self.nth % MARKERS.len()];
+        let edge: Vec<_> = marker.iter().chain(marker.first()).copied().collect();
         let (inside, outside) = if self.published { (WHITE, self.colour()) } else { (self.colour(), WHITE) };
-        let inside = Polygon::new(shape, inside);
+        let inside = Polygon::new(marker, inside);
         area.draw(&(EmptyElement::at(at) + inside + PathElement::new(edge, outside.stroke_width(3))))
     }
 }

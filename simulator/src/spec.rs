@@ -1,7 +1,7 @@
 //! Networks and workloads as people type them: a kind and its numbers, with colons between them.
 
 use crate::{
-    experiments::setting::{Funds, Setting, Shape},
+    experiments::setting::{Funds, GraphModel, Setting},
     import::{self, BadFile},
     topology::Division,
     workload::{Amounts, Kind},
@@ -23,7 +23,7 @@ pub struct BadSpec {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Source {
     /// So many users, joined like this.
-    Generated(u32, Shape),
+    Generated(u32, GraphModel),
     /// `lncli describegraph`.
     Lnd(PathBuf),
     /// `lightning-cli listchannels`.
@@ -64,16 +64,16 @@ impl FromStr for Source {
             }
         }
         parsed(given, SOURCES, |kind, numbers| {
-            let shape = match (kind, numbers) {
-                ("random", [_, channels]) => Shape::Random { channels: channels.parse().ok()? },
-                ("barabasi-albert", [_, each]) => Shape::BarabasiAlbert { per_node: each.parse().ok()? },
+            let graph = match (kind, numbers) {
+                ("random", [_, channels]) => GraphModel::Random { channels: channels.parse().ok()? },
+                ("barabasi-albert", [_, each]) => GraphModel::BarabasiAlbert { per_node: each.parse().ok()? },
                 ("watts-strogatz", [_, neighbours, rewiring]) => {
-                    Shape::WattsStrogatz { neighbours: neighbours.parse().ok()?, rewiring: rewiring.parse().ok()? }
+                    GraphModel::WattsStrogatz { neighbours: neighbours.parse().ok()?, rewiring: rewiring.parse().ok()? }
                 }
-                ("hub", [_]) => Shape::Hub,
+                ("hub", [_]) => GraphModel::Hub,
                 _ => return None,
             };
-            Some(Self::Generated(numbers[0].parse().ok()?, shape))
+            Some(Self::Generated(numbers[0].parse().ok()?, graph))
         })
     }
 }
@@ -142,14 +142,14 @@ impl fmt::Display for Amounts {
 impl fmt::Display for Source {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Generated(nodes, shape) => match shape {
-                Shape::Random { channels } => write!(formatter, "random:{nodes}:{channels}"),
-                Shape::BarabasiAlbert { per_node } => write!(formatter, "barabasi-albert:{nodes}:{per_node}"),
-                Shape::WattsStrogatz { neighbours, rewiring } => {
+            Self::Generated(nodes, graph) => match graph {
+                GraphModel::Random { channels } => write!(formatter, "random:{nodes}:{channels}"),
+                GraphModel::BarabasiAlbert { per_node } => write!(formatter, "barabasi-albert:{nodes}:{per_node}"),
+                GraphModel::WattsStrogatz { neighbours, rewiring } => {
                     write!(formatter, "watts-strogatz:{nodes}:{neighbours}:{rewiring}")
                 }
-                Shape::Hub => write!(formatter, "hub:{nodes}"),
-                Shape::Cut(_) => write!(formatter, "cut:{nodes}"),
+                GraphModel::Hub => write!(formatter, "hub:{nodes}"),
+                GraphModel::Cut(_) => write!(formatter, "cut:{nodes}"),
             },
             Self::Lnd(file) => write!(formatter, "lnd:{}", file.display()),
             Self::Cln(file) => write!(formatter, "cln:{}", file.display()),
@@ -213,11 +213,11 @@ impl Wish {
         let (even, rng) = (Division::Even, &mut Pcg64Mcg::seed_from_u64(0));
         let divided = Funds::Divided(self.division);
         let (topology, own) = match &self.source {
-            Source::Generated(nodes, shape) => {
+            Source::Generated(nodes, graph) => {
                 let funds = Funds::Each(self.capacity.unwrap_or(CAPACITY), self.division);
                 return match self.users {
                     Some(users) => Err(BadWish::NoCut(users)),
-                    None => Ok(self.on(*nodes, shape.clone(), funds, self.capacity.unwrap_or(CAPACITY))),
+                    None => Ok(self.on(*nodes, graph.clone(), funds, self.capacity.unwrap_or(CAPACITY))),
                 };
             }
             Source::Lnd(file) => (import::lnd(file, even, rng)?, divided),
@@ -228,12 +228,12 @@ impl Wish {
         let mean = topology.funds() / topology.links.len().max(1) as Balance;
         let funds = self.capacity.map_or(own, |capacity| Funds::Each(capacity, self.division));
         let nodes = self.users.unwrap_or(topology.nodes);
-        Ok(self.on(nodes, Shape::Cut(Arc::new(topology)), funds, self.capacity.unwrap_or(mean)))
+        Ok(self.on(nodes, GraphModel::Cut(Arc::new(topology)), funds, self.capacity.unwrap_or(mean)))
     }
 
-    fn on(&self, nodes: u32, shape: Shape, funds: Funds, mean: Balance) -> Setting {
+    fn on(&self, nodes: u32, graph: GraphModel, funds: Funds, mean: Balance) -> Setting {
         let amounts = self.amounts.unwrap_or(Amounts::Below((mean / PART).max(2)));
-        Setting { nodes, shape, funds, kind: self.kind, amounts, skew: self.skew }
+        Setting { nodes, graph, funds, kind: self.kind, amounts, skew: self.skew }
     }
 }
 
@@ -255,12 +255,12 @@ mod tests {
 
     #[test]
     fn what_is_typed_is_understood() {
-        let generated = |nodes, shape| Source::Generated(nodes, shape);
+        let generated = |nodes, graph| Source::Generated(nodes, graph);
         for (given, source) in [
-            ("random:300:750", generated(300, Shape::Random { channels: 750 })),
-            ("barabasi-albert:9:2", generated(9, Shape::BarabasiAlbert { per_node: 2 })),
-            ("watts-strogatz:9:4:0.1", generated(9, Shape::WattsStrogatz { neighbours: 4, rewiring: 0.1 })),
-            ("hub:9", generated(9, Shape::Hub)),
+            ("random:300:750", generated(300, GraphModel::Random { channels: 750 })),
+            ("barabasi-albert:9:2", generated(9, GraphModel::BarabasiAlbert { per_node: 2 })),
+            ("watts-strogatz:9:4:0.1", generated(9, GraphModel::WattsStrogatz { neighbours: 4, rewiring: 0.1 })),
+            ("hub:9", generated(9, GraphModel::Hub)),
             ("lnd:/a:b", Source::Lnd("/a:b".into())),
             ("cln:c", Source::Cln("c".into())),
             ("cloth:d", Source::Cloth("d".into())),

@@ -9,7 +9,7 @@ use protocol::Balance;
 use rand::SeedableRng;
 use rand_pcg::Pcg64Mcg;
 use simulator::{
-    experiments::setting::{Funds, Setting, Shape},
+    experiments::setting::{Funds, GraphModel, Setting},
     import,
     replay::{Fate, Rule},
     topology::{Division, Topology},
@@ -56,9 +56,9 @@ fn settles(books: &mut Books, nodes: u32, transaction: &Transaction) -> bool {
     true
 }
 
-fn setting(nodes: u32, shape: Shape, kind: Kind, total: Balance) -> Setting {
+fn setting(nodes: u32, graph: GraphModel, kind: Kind, total: Balance) -> Setting {
     let funds = Funds::Together(total, Division::Random);
-    Setting { nodes, shape, funds, kind, amounts: Amounts::Below(10), skew: 0.5 }
+    Setting { nodes, graph, funds, kind, amounts: Amounts::Below(10), skew: 0.5 }
 }
 
 /// Every transaction of the run, and how many of them failed by the channels though there was money.
@@ -75,17 +75,17 @@ fn compare(setting: &Setting, run: u32, transactions: usize) -> usize {
 
 #[test]
 fn flow_is_the_limit_of_every_transaction_on_every_workload() {
-    let shapes = [
-        Shape::Random { channels: 40 },
-        Shape::BarabasiAlbert { per_node: 2 },
-        Shape::WattsStrogatz { neighbours: 4, rewiring: 0.2 },
-        Shape::Hub,
+    let graphs = [
+        GraphModel::Random { channels: 40 },
+        GraphModel::BarabasiAlbert { per_node: 2 },
+        GraphModel::WattsStrogatz { neighbours: 4, rewiring: 0.2 },
+        GraphModel::Hub,
     ];
     let mut by_topology = 0;
-    for shape in shapes {
+    for graph in graphs {
         for kind in KINDS {
             for run in 0..3 {
-                by_topology += compare(&setting(20, shape.clone(), kind, 1_200), run, 150);
+                by_topology += compare(&setting(20, graph.clone(), kind, 1_200), run, 150);
             }
         }
     }
@@ -100,7 +100,7 @@ fn flow_is_the_limit_on_cuts_of_the_lightning_network() {
         let cut = Setting {
             funds: Funds::Given,
             amounts: Amounts::Exponential(1e7),
-            ..setting(40, Shape::Cut(whole.clone()), kind, 0)
+            ..setting(40, GraphModel::Cut(whole.clone()), kind, 0)
         };
         compare(&cut, 0, 100);
     }
@@ -113,7 +113,7 @@ fn a_group_of_everybody_is_the_pooled_bound_until_its_channels_refuse() {
         amounts: Amounts::Below(200),
         funds: Funds::Together(30_000, Division::Even),
         skew: 0.0,
-        ..setting(30, Shape::Random { channels }, Kind::Payment, 0)
+        ..setting(30, GraphModel::Random { channels }, Kind::Payment, 0)
     };
     let behind = |setting: &Setting| {
         let (topology, transactions) = setting.draw(1, 0, 2_000).expect("the setting is one");
@@ -133,7 +133,7 @@ fn a_group_of_everybody_is_the_pooled_bound_until_its_channels_refuse() {
 #[test]
 fn moving_money_in_circles_changes_nothing_that_can_settle() {
     use rand::Rng;
-    let random = setting(15, Shape::Random { channels: 30 }, Kind::Game(3), 600);
+    let random = setting(15, GraphModel::Random { channels: 30 }, Kind::Game(3), 600);
     for run in 0..20 {
         let (topology, transactions) = random.draw(7, run, 200).expect("the setting is one");
         let rng = &mut Pcg64Mcg::seed_from_u64(run.into());

@@ -1,7 +1,7 @@
 //! The multi-party transactions of games, auctions and crowdfunding, on different topologies with the same users and funds.
 
 use super::{
-    setting::{measure, Funds, Length, Setting, Shape},
+    setting::{measure, Funds, GraphModel, Length, Setting},
     success::{against, heads, percent, NEAREST},
     Effort, Progress,
 };
@@ -27,9 +27,9 @@ pub fn run(effort: &Effort, lightning: Option<Topology>, progress: &dyn Progress
     Ok(vec![by_topology(effort, lightning, progress)?, by_parties(effort, progress)?])
 }
 
-fn setting(shape: Shape, kind: Kind) -> Setting {
+fn setting(graph: GraphModel, kind: Kind) -> Setting {
     let funds = Funds::Together(TOTAL, Division::Even);
-    Setting { shape, funds, kind, skew: 0.0, ..NEAREST.setting(NODES, BELOW) }
+    Setting { graph, funds, kind, skew: 0.0, ..NEAREST.setting(NODES, BELOW) }
 }
 
 fn length(effort: &Effort) -> Length {
@@ -37,18 +37,18 @@ fn length(effort: &Effort) -> Length {
     Length { transactions, step: transactions }
 }
 
-fn random() -> Shape {
-    Shape::Random { channels: 6 * NODES }
+fn random() -> GraphModel {
+    GraphModel::Random { channels: 6 * NODES }
 }
 
 fn by_topology(effort: &Effort, lightning: Option<Topology>, progress: &dyn Progress) -> Result<Finding> {
-    let mut shapes = vec![
+    let mut graphs = vec![
         ("random", random()),
-        ("Barabási–Albert", Shape::BarabasiAlbert { per_node: 6 }),
-        ("Watts–Strogatz", Shape::WattsStrogatz { neighbours: 12, rewiring: 0.1 }),
-        ("hub", Shape::Hub),
+        ("Barabási–Albert", GraphModel::BarabasiAlbert { per_node: 6 }),
+        ("Watts–Strogatz", GraphModel::WattsStrogatz { neighbours: 12, rewiring: 0.1 }),
+        ("hub", GraphModel::Hub),
     ];
-    shapes.extend(lightning.map(|topology| ("Lightning, a cut", Shape::Cut(Arc::new(topology)))));
+    graphs.extend(lightning.map(|topology| ("Lightning, a cut", GraphModel::Cut(Arc::new(topology)))));
     let kinds = [
         ("payment", Kind::Payment),
         ("game of 4", Kind::Game(4)),
@@ -56,15 +56,15 @@ fn by_topology(effort: &Effort, lightning: Option<Topology>, progress: &dyn Prog
         ("crowdfunding of 9", Kind::Crowdfunding(9)),
     ];
     let settings: Vec<_> =
-        shapes.iter().flat_map(|(_, shape)| kinds.map(|(_, kind)| setting(shape.clone(), kind))).collect();
+        graphs.iter().flat_map(|(_, graph)| kinds.map(|(_, kind)| setting(graph.clone(), kind))).collect();
     progress.begin("applications", u64::from(effort.runs) * settings.len() as u64);
     let (rules, length) = (effort.rules(), length(effort));
     let measured = measure(&settings, &rules, length, effort, progress)?;
     let mut rows = vec![];
     for (place, measured) in measured.iter().enumerate() {
-        let (shape, kind) = (shapes[place / kinds.len()].0, kinds[place % kinds.len()].0);
+        let (graph, kind) = (graphs[place / kinds.len()].0, kinds[place % kinds.len()].0);
         let shares = measured.iter().map(|curve| percent(&curve.last()));
-        rows.push([shape, kind].map(|text| Cell::Text(text.into())).into_iter().chain(shares).collect());
+        rows.push([graph, kind].map(|text| Cell::Text(text.into())).into_iter().chain(shares).collect());
     }
     let text = format!(
         "{NODES} users, {TOTAL} tokens in all channels together and the same in each, amounts below {BELOW}, all users as likely, {} \

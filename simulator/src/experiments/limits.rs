@@ -2,7 +2,7 @@
 //! what somebody who knew the future could settle.
 
 use super::{
-    setting::{measure, outcomes, Curve, Funds, Length, Outcome, Setting, Shape},
+    setting::{measure, outcomes, Curve, Funds, GraphModel, Length, Outcome, Setting},
     success::{against, heads, percent, Assumption, BELOW, NEAREST},
     Effort, Progress,
 };
@@ -102,7 +102,7 @@ fn density(effort: &Effort, progress: &dyn Progress) -> Result<Finding> {
     const BELOW: Balance = 50;
     let degrees: &[u32] = if effort.small { &[4, 99] } else { &[2, 3, 4, 6, 8, 12, 20, 32, 56, 99] };
     let setting = |degree: &u32| Setting {
-        shape: Shape::Random { channels: NODES * degree / 2 },
+        graph: GraphModel::Random { channels: NODES * degree / 2 },
         funds: Funds::Together(TOTAL, Division::Even),
         skew: 0.0,
         ..NEAREST.setting(NODES, BELOW)

@@ -14,9 +14,9 @@ use rand_pcg::Pcg64Mcg;
 use rayon::prelude::*;
 use std::sync::Arc;
 
-/// How users are joined.
+/// The model of the graph that users and their channels are.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Shape {
+pub enum GraphModel {
     /// So many channels, at random.
     Random {
         /// How many channels there are.
@@ -58,8 +58,8 @@ pub enum Funds {
 pub struct Setting {
     /// Users.
     pub nodes: u32,
-    /// How they are joined.
-    pub shape: Shape,
+    /// How their channels join them.
+    pub graph: GraphModel,
     /// What their channels hold.
     pub funds: Funds,
     /// What they do.
@@ -77,15 +77,15 @@ impl Setting {
     /// [`BadSetting`].
     pub fn draw(&self, seed: u64, run: u32, transactions: usize) -> Result<(Topology, Vec<Transaction>), BadSetting> {
         let rng = &mut Pcg64Mcg::seed_from_u64(seed.wrapping_mul(1_000_003).wrapping_add(u64::from(run)));
-        let topology = match &self.shape {
-            Shape::Random { channels } => Topology::random(self.nodes, *channels, rng)?,
-            Shape::BarabasiAlbert { per_node } => Topology::barabasi_albert(self.nodes, *per_node, rng)?,
-            Shape::WattsStrogatz { neighbours, rewiring } => {
+        let topology = match &self.graph {
+            GraphModel::Random { channels } => Topology::random(self.nodes, *channels, rng)?,
+            GraphModel::BarabasiAlbert { per_node } => Topology::barabasi_albert(self.nodes, *per_node, rng)?,
+            GraphModel::WattsStrogatz { neighbours, rewiring } => {
                 Topology::watts_strogatz(self.nodes, *neighbours, *rewiring, rng)?
             }
-            Shape::Hub => Topology::hub_and_spoke(self.nodes)?,
-            Shape::Cut(whole) if self.nodes >= whole.nodes => Topology::clone(whole),
-            Shape::Cut(whole) => whole.cut(self.nodes, rng),
+            GraphModel::Hub => Topology::hub_and_spoke(self.nodes)?,
+            GraphModel::Cut(whole) if self.nodes >= whole.nodes => Topology::clone(whole),
+            GraphModel::Cut(whole) => whole.cut(self.nodes, rng),
         };
         let topology = match self.funds {
             Funds::Together(total, division) => topology.funded(total, division, rng),

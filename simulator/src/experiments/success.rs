@@ -3,7 +3,7 @@
 
 use super::{
     published::{success_ratios, Published, NODES, PAYMENTS, STEP},
-    setting::{measure, Curve, Funds, Length, Setting, Shape},
+    setting::{measure, Curve, Funds, GraphModel, Length, Setting},
     Effort, Progress,
 };
 use crate::{
@@ -46,7 +46,7 @@ impl Assumption {
         let channels = (nodes * self.degree / 2).min(nodes * (nodes - 1) / 2);
         Setting {
             nodes,
-            shape: Shape::Random { channels },
+            graph: GraphModel::Random { channels },
             funds: Funds::Each(self.capacity, self.division),
             kind: Kind::Payment,
             amounts: Amounts::Below(below),

@@ -1,7 +1,7 @@
 //! Figs. 5 to 7: random networks against hub and spoke, with the same users and the same funds.
 
 use super::{
-    setting::{measure, Funds, Length, Setting, Shape},
+    setting::{measure, Funds, GraphModel, Length, Setting},
     success::{heads, percent, points, ratio_axes, NEAREST},
     Effort, Progress,
 };
@@ -30,19 +30,20 @@ pub fn run(effort: &Effort, progress: &dyn Progress) -> Result<Vec<Finding>> {
 fn figure(number: u32, nodes: u32, rules: &[Rule], effort: &Effort, progress: &dyn Progress) -> Result<Finding> {
     let random = NEAREST.setting(nodes, BELOW);
     let (drawn, _) = random.draw(effort.seed, 0, 0)?;
-    let hub = Setting { shape: Shape::Hub, funds: Funds::Together(drawn.funds(), NEAREST.division), ..random.clone() };
+    let hub =
+        Setting { graph: GraphModel::Hub, funds: Funds::Together(drawn.funds(), NEAREST.division), ..random.clone() };
     let channels = [drawn.links.len(), nodes as usize - 1];
     let settings = [random, hub];
     let curves = measure(&settings, rules, LENGTH, effort, progress)?;
-    let shapes = ["random", "hub"];
+    let graphs = ["random", "hub"];
     let mut series = vec![];
-    for (shape, curves) in shapes.iter().zip(&curves) {
+    for (graph, curves) in graphs.iter().zip(&curves) {
         for (rule, curve) in rules.iter().zip(curves) {
-            let label = format!("{shape}, {}", rule.name());
+            let label = format!("{graph}, {}", rule.name());
             series.push(Series { label, published: false, points: points(curve.by(Count::SoFar), LENGTH.step) });
         }
     }
-    let last = |shape: usize, rule: usize| curves[shape][rule].last();
+    let last = |graph: usize, rule: usize| curves[graph][rule].last();
     let ahead = |rule: usize| {
         let (random, hub) = (last(0, rule), last(1, rule));
         let gap = random.mean() - hub.mean();
@@ -54,9 +55,9 @@ fn figure(number: u32, nodes: u32, rules: &[Rule], effort: &Effort, progress: &d
         };
         format!("with {} {winner}, by {:.1} points", rules[rule].name(), gap.abs())
     };
-    let row = |(shape, name): (usize, &&str)| {
-        let cells = (0..rules.len()).map(|rule| percent(&last(shape, rule)));
-        let channels = Cell::Count(channels[shape] as u64);
+    let row = |(graph, name): (usize, &&str)| {
+        let cells = (0..rules.len()).map(|rule| percent(&last(graph, rule)));
+        let channels = Cell::Count(channels[graph] as u64);
         [Cell::Text((*name).into()), channels].into_iter().chain(cells).collect()
     };
     let (x, y) = ratio_axes();
@@ -79,7 +80,7 @@ fn figure(number: u32, nodes: u32, rules: &[Rule], effort: &Effort, progress: &d
                 .into_iter()
                 .chain(heads(rules))
                 .collect(),
-            rows: shapes.iter().enumerate().map(row).collect(),
+            rows: graphs.iter().enumerate().map(row).collect(),
         }],
         name,
     })
