@@ -1,4 +1,4 @@
-//! The demonstration, in process, on a node, and by hand, is the same to the last unit.
+//! The demonstration, in process, on a node, and with cargo-contract, is the same to the last unit.
 
 use chain::node::NodeChain;
 use e2e_tests::{braid, cargo_contract, run, TestNode};
@@ -56,11 +56,11 @@ fn the_demo_on_a_node_ends_with_the_embedded_demos_balances_and_weights() {
 }
 
 #[test]
-fn the_demo_by_hand_with_cargo_contract_ends_with_the_embedded_demos_balances_and_weights() {
+fn the_demo_with_cargo_contract_ends_with_the_embedded_demos_balances_and_weights() {
     let node = TestNode::start();
     let mut playing = braid()
         .args(GAME)
-        .args(["--node", &node.url(), "--by-hand"])
+        .args(["--node", &node.url(), "--cargo-contract"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -76,9 +76,13 @@ fn the_demo_by_hand_with_cargo_contract_ends_with_the_embedded_demos_balances_an
     let mut text = String::new();
     playing.stdout.take().expect("it is piped").read_to_string(&mut text).expect("it is text");
     assert!(playing.wait().expect("it ends").success());
-    let by_hand = report(&text);
-    assert_eq!(commands, by_hand["calls"].as_array().expect("a list").len(), "every call was made by hand");
-    assert_eq!(by_hand, embedded());
+    let with_cargo_contract = report(&text);
+    assert_eq!(
+        commands,
+        with_cargo_contract["calls"].as_array().expect("a list").len(),
+        "every call was made with cargo-contract"
+    );
+    assert_eq!(with_cargo_contract, embedded());
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use crate::bytes::Bytes;
 use chain::{
+    cargo_contract::call_text,
     contract::Bundle,
     keys::{address, bytes32, parse_address, Keys},
-    scon::call_text,
 };
 use std::{str::from_utf8, sync::LazyLock};
 

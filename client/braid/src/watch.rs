@@ -39,9 +39,9 @@ pub fn load_states(path: &Path) -> Result<Evidence, StatesError> {
     Evidence::from_bytes(&bytes).map_err(|error| failed(error.to_string()))
 }
 
-/// What a watcher did, or did not need to do.
+/// A call that a watcher made, or tried to make.
 #[derive(Clone, Debug)]
-pub struct Report {
+pub struct Attempt {
     /// The contract's message.
     pub message: &'static str,
     /// Why it was brought.
@@ -89,8 +89,13 @@ impl Watch {
     ///
     /// # Errors
     /// If the chain cannot be asked, or does not take a transaction. What was not brought is brought the next time.
-    pub fn look(&mut self, chain: &mut impl Chain, keys: &Keys, evidence: &Evidence) -> Result<Vec<Report>, CallError> {
-        let mut reports = vec![];
+    pub fn look(
+        &mut self,
+        chain: &mut impl Chain,
+        keys: &Keys,
+        evidence: &Evidence,
+    ) -> Result<Vec<Attempt>, CallError> {
+        let mut attempts = vec![];
         let head = chain.block()?;
         while self.next_block <= head {
             for raw in chain.events(self.next_block)? {
@@ -108,9 +113,9 @@ impl Watch {
                 Err(CallError::Contract(refusal)) => Err(refusal),
                 Err(error) => return Err(error),
             };
-            reports.push(Report { message: task.submission.message(), why: task.why, outcome });
+            attempts.push(Attempt { message: task.submission.message(), why: task.why, outcome });
         }
         self.watcher = watcher;
-        Ok(reports)
+        Ok(attempts)
     }
 }

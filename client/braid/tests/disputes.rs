@@ -248,20 +248,20 @@ fn a_watcher_needs_nothing_but_the_signed_states() {
     publish(&mut world, 0, old);
     world.call(0, 0, &DisputeChannels { channels: vec![tpc], then: Resolution::Settle }).unwrap();
     let deadline = deadline(&mut world, tpc);
-    let reports = watch.look(&mut world.chain, &keys, &evidence).unwrap();
-    let told: Vec<_> = reports.iter().map(|report| (report.message, report.why)).collect();
+    let attempts = watch.look(&mut world.chain, &keys, &evidence).unwrap();
+    let told: Vec<_> = attempts.iter().map(|attempt| (attempt.message, attempt.why)).collect();
     assert_eq!(told, [("update", Why::Answer)]);
-    assert!(reports[0].outcome.is_ok());
+    assert!(attempts[0].outcome.is_ok());
     assert_eq!(watch.next_deadline(&evidence, &keys), Some(deadline + WINDOW), "strangers wait for one window more");
     assert_eq!(watch.next_deadline(&evidence, &users(3)[1]), Some(deadline));
     assert!(watch.look(&mut world.chain, &keys, &evidence).unwrap().is_empty(), "once is enough");
     wait(&mut world, deadline);
     assert!(watch.look(&mut world.chain, &keys, &evidence).unwrap().is_empty(), "the owners come first");
     wait(&mut world, deadline + WINDOW);
-    let reports = watch.look(&mut world.chain, &keys, &evidence).unwrap();
-    let told: Vec<_> = reports.iter().map(|report| (report.message, report.why)).collect();
+    let attempts = watch.look(&mut world.chain, &keys, &evidence).unwrap();
+    let told: Vec<_> = attempts.iter().map(|attempt| (attempt.message, attempt.why)).collect();
     assert_eq!(told, [("settle", Why::Settle)]);
-    assert!(reports[0].outcome.is_ok());
+    assert!(attempts[0].outcome.is_ok());
     assert_eq!(watch.next_deadline(&evidence, &keys), None);
 }
 
@@ -275,8 +275,8 @@ fn a_watcher_that_starts_in_a_dispute_finds_it_and_answers() {
     world.call(0, 0, &DisputeChannels { channels: vec![tpc], then: Resolution::Renew }).unwrap();
     let keys = Keys::from_suri("//Ferdie").unwrap();
     let mut watch = Watch::start(world.contract.clone(), &mut world.chain, &evidence).unwrap();
-    let reports = watch.look(&mut world.chain, &keys, &evidence).unwrap();
-    assert!(reports.len() == 1 && reports[0].outcome.is_ok(), "{reports:?}");
+    let attempts = watch.look(&mut world.chain, &keys, &evidence).unwrap();
+    assert!(attempts.len() == 1 && attempts[0].outcome.is_ok(), "{attempts:?}");
     assert_eq!(stored(&mut world, tpc).unwrap().version, evidence.updates[0].update.entries[0].version);
 }
 
@@ -289,8 +289,8 @@ fn a_watcher_that_comes_second_reports_the_refusal() {
     let mut watch = Watch::start(world.contract.clone(), &mut world.chain, &evidence).unwrap();
     dispute(&mut world, 0, &[tpc], Resolution::Settle);
     watch.bring(tpc);
-    let reports = watch.look(&mut world.chain, &Keys::from_suri("//Ferdie").unwrap(), &evidence).unwrap();
-    assert!(matches!(reports[0].outcome, Err(Error::NothingNewer)), "{reports:?}");
+    let attempts = watch.look(&mut world.chain, &Keys::from_suri("//Ferdie").unwrap(), &evidence).unwrap();
+    assert!(matches!(attempts[0].outcome, Err(Error::NothingNewer)), "{attempts:?}");
 }
 
 #[test]

@@ -2,13 +2,13 @@
 //!
 //! - [`embedded`], a chain in this process
 //! - [`node`], a substrate-contracts-node
-//! - [`by_hand`], a node on which a person makes the calls; [`scon`], calls as text for cargo-contract
+//! - [`cargo_contract`], a node on which a person makes the calls with cargo-contract
 //! - [`keys`], accounts
 //! - [`contract`], typed calls of Braid's contract
 //! - [`submission`], calls of the contract that parties and watchers decide to make
 //! - [`costs`], what the contract's messages cost
 
-pub mod by_hand;
+pub mod cargo_contract;
 pub mod contract;
 #[cfg(feature = "embedded")]
 pub mod costs;
@@ -17,9 +17,8 @@ pub mod embedded;
 mod error;
 pub mod keys;
 pub mod node;
-mod registry;
-pub mod scon;
 pub mod submission;
+mod type_bounds;
 
 pub use error::{ChainError, Failure, NodeError, Refusal};
 

@@ -1,6 +1,6 @@
 //! `braid account`: what an account has, on the chain and in a deployment.
 
-use crate::show::{units, OnNode};
+use crate::{options::NodeOptions, output::units};
 use anyhow::Result;
 use chain::{
     contract::{Bundle, Contract},
@@ -15,7 +15,7 @@ use serde::Serialize;
 #[derive(clap::Args)]
 pub struct Options {
     #[command(flatten)]
-    on: OnNode,
+    on: NodeOptions,
     /// Whose account.
     #[arg(long, default_value = "//Alice")]
     suri: String,
@@ -25,14 +25,14 @@ pub struct Options {
 }
 
 #[derive(Serialize)]
-struct Report {
+struct AccountState {
     address: String,
     public_key: String,
     free_planck: Balance,
     ledger_planck: Option<Balance>,
 }
 
-/// Asks and prints.
+/// Asks, and prints the answer.
 pub fn run(options: &Options) -> Result<()> {
     let account = Keys::from_suri(&options.suri)?.account();
     let mut chain = NodeChain::connect(&options.on.node)?;
@@ -41,17 +41,17 @@ pub fn run(options: &Options) -> Result<()> {
         Ok(contract.query(&mut chain, &LedgerBalance { account, asset: Asset::Native })?)
     });
     let ledger_planck = ledger.transpose()?;
-    let report = Report {
+    let answer = AccountState {
         address: address(&account),
         public_key: format!("0x{}", hex::encode::<&[u8]>(account.as_ref())),
         free_planck: chain.free_balance(account)?,
         ledger_planck,
     };
     let mut rows = vec![
-        ("Address", report.address.clone()),
-        ("Public key", report.public_key.clone()),
-        ("On the chain (UNIT)", units(report.free_planck as i128)),
+        ("Address", answer.address.clone()),
+        ("Public key", answer.public_key.clone()),
+        ("On the chain (UNIT)", units(answer.free_planck as i128)),
     ];
-    rows.extend(report.ledger_planck.map(|planck| ("In the ledger (UNIT)", units(planck as i128))));
-    Ok(options.on.print(&report, &rows)?)
+    rows.extend(answer.ledger_planck.map(|planck| ("In the ledger (UNIT)", units(planck as i128))));
+    Ok(options.on.print(&answer, &rows)?)
 }

@@ -1,8 +1,8 @@
 //! `braid deploy`: a new deployment on a node.
 
 use crate::{
-    report::Call,
-    show::{units, OnNode},
+    options::NodeOptions,
+    output::{units, CallCost},
 };
 use anyhow::{Context, Result};
 use chain::{
@@ -18,7 +18,7 @@ use std::path::PathBuf;
 #[derive(clap::Args)]
 pub struct Options {
     #[command(flatten)]
-    on: OnNode,
+    on: NodeOptions,
     /// Who pays.
     #[arg(long, default_value = "//Alice")]
     suri: String,
@@ -28,11 +28,11 @@ pub struct Options {
 }
 
 #[derive(Serialize)]
-struct Report {
+struct Deployment {
     contract: String,
     code_hash: String,
     genesis_hash: String,
-    call: Call,
+    call: CallCost,
 }
 
 /// Deploys and says where.
@@ -48,18 +48,18 @@ pub fn run(options: &Options) -> Result<()> {
     let mut chain = NodeChain::connect(&options.on.node)?;
     let (contract, receipt) = Contract::deploy(&mut chain, &keys, &bundle)
         .with_context(|| format!("deploying as {}", address(&keys.account())))?;
-    let report = Report {
+    let answer = Deployment {
         contract: address(&contract.account),
         code_hash: format!("0x{}", hex::encode(bundle.code_hash())),
         genesis_hash: format!("0x{}", hex::encode(chain.genesis_hash())),
-        call: Call::new("new", &receipt),
+        call: CallCost::new("new", &receipt),
     };
     let rows = [
-        ("Contract", report.contract.clone()),
-        ("Code hash", report.code_hash.clone()),
-        ("Genesis hash", report.genesis_hash.clone()),
-        ("Storage deposit (UNIT)", units(report.call.storage_deposit_planck)),
-        ("Fee (UNIT)", units(report.call.fee_planck as i128)),
+        ("Contract", answer.contract.clone()),
+        ("Code hash", answer.code_hash.clone()),
+        ("Genesis hash", answer.genesis_hash.clone()),
+        ("Storage deposit (UNIT)", units(answer.call.storage_deposit_planck)),
+        ("Fee (UNIT)", units(answer.call.fee_planck as i128)),
     ];
-    Ok(options.on.print(&report, &rows)?)
+    Ok(options.on.print(&answer, &rows)?)
 }

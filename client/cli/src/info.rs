@@ -1,6 +1,6 @@
 //! `braid info`: what a node is, what this command brings, and what a deployment is.
 
-use crate::show::OnNode;
+use crate::options::NodeOptions;
 use anyhow::Result;
 use chain::{
     contract::{Bundle, Contract},
@@ -13,14 +13,14 @@ use serde::Serialize;
 #[derive(clap::Args)]
 pub struct Options {
     #[command(flatten)]
-    on: OnNode,
+    on: NodeOptions,
     /// A deployment to check.
     #[arg(long, value_name = "ADDRESS")]
     contract: Option<String>,
 }
 
 #[derive(Serialize)]
-struct Report {
+struct NodeState {
     #[serde(flatten)]
     node: Identity,
     bundle_code_hash: String,
@@ -29,7 +29,7 @@ struct Report {
     contract: Option<String>,
 }
 
-/// Asks and prints.
+/// Asks, and prints the answer.
 pub fn run(options: &Options) -> Result<()> {
     let bundle = Bundle::built_in()?;
     let mut chain = NodeChain::connect(&options.on.node)?;
@@ -38,13 +38,13 @@ pub fn run(options: &Options) -> Result<()> {
         let contract = Contract::open(&mut chain, parse_address(text)?, &bundle)?;
         Ok(address(&contract.account))
     });
-    let report = Report {
+    let answer = NodeState {
         node,
         bundle_code_hash: format!("0x{}", hex::encode(bundle.code_hash())),
         bundle_wasm_bytes: bundle.wasm.len(),
         contract: opened.transpose()?,
     };
-    let node = &report.node;
+    let node = &answer.node;
     let mut rows = vec![
         ("Node", node.node.clone()),
         ("Chain", node.chain.clone()),
@@ -52,9 +52,9 @@ pub fn run(options: &Options) -> Result<()> {
         ("Genesis hash", node.genesis_hash.clone()),
         ("Last block", node.block.to_string()),
         ("Its clock (ms)", node.time.to_string()),
-        ("Braid's code hash", report.bundle_code_hash.clone()),
-        ("Braid's Wasm (B)", report.bundle_wasm_bytes.to_string()),
+        ("Braid's code hash", answer.bundle_code_hash.clone()),
+        ("Braid's Wasm (B)", answer.bundle_wasm_bytes.to_string()),
     ];
-    rows.extend(report.contract.clone().map(|contract| ("Braid is deployed at", contract)));
-    Ok(options.on.print(&report, &rows)?)
+    rows.extend(answer.contract.clone().map(|contract| ("Braid is deployed at", contract)));
+    Ok(options.on.print(&answer, &rows)?)
 }

@@ -1,12 +1,14 @@
-//! The command `braid`.
+//! The command `braid`. Each of its commands has a file.
 
 mod account;
 mod demo;
 mod deploy;
-mod guard;
+mod dispute;
 mod info;
-mod report;
-mod show;
+mod options;
+mod output;
+mod settle;
+mod watch;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -29,12 +31,12 @@ enum Command {
     Info(info::Options),
     /// Shows what an account holds, on a node and in a deployment.
     Account(account::Options),
-    /// Starts the clock of a channel or a group whose other members do not answer.
-    Dispute(guard::Dispute),
-    /// Finishes a dispute after its deadline.
-    Settle(guard::Settle),
+    /// Starts the clock of channels whose other owners do not answer.
+    Dispute(dispute::Options),
+    /// Finishes disputes after their deadlines.
+    Settle(settle::Options),
     /// Answers disputes with a user's newest signed states, and settles what is due. Needs no key of the user.
-    Watch(guard::Options),
+    Watch(watch::Options),
 }
 
 fn main() -> ExitCode {
@@ -49,9 +51,9 @@ fn main() -> ExitCode {
         Command::Deploy(options) => deploy::run(&options),
         Command::Info(options) => info::run(&options),
         Command::Account(options) => account::run(&options),
-        Command::Dispute(options) => guard::dispute(&options),
-        Command::Settle(options) => guard::settle(&options),
-        Command::Watch(options) => guard::watch(&options),
+        Command::Dispute(options) => dispute::run(&options),
+        Command::Settle(options) => settle::run(&options),
+        Command::Watch(options) => watch::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

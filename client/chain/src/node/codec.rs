@@ -4,7 +4,7 @@
 //! errors, and the layout of other pallets' events, come from the node's metadata.
 
 use crate::{
-    keys::Keys, registry::check_types, ContractCall, Failure, Instantiation, NodeError, RawEvent, Receipt, Weight,
+    keys::Keys, type_bounds::check_types, ContractCall, Failure, Instantiation, NodeError, RawEvent, Receipt, Weight,
     MAX_GAS,
 };
 use codec::{Compact, Decode, DecodeAll, Encode};

@@ -597,7 +597,7 @@ impl Run {
     }
 
     fn create_mpc(&mut self, step: &Step) -> Option<Sent> {
-        let (members, owners) = self.entering(step);
+        let (members, owners) = self.to_register(step);
         let valid_until = self.valid_until(step, self.any_honest(&owners));
         let creation = MpcCreation { members, valid_until };
         let unwilling = self.registered("create_mpc", &owners, &creation.members, valid_until);
@@ -609,7 +609,7 @@ impl Run {
 
     fn join_mpc(&mut self, step: &Step) -> Option<Sent> {
         let (mpc, inside) = self.group(step)?;
-        let (members, owners) = self.entering(step);
+        let (members, owners) = self.to_register(step);
         let invites = |tpc: &Tpc| tpc.owners.parties.iter().any(|party| owners.contains(party));
         let host = match step.flaw {
             Uninvited => inside.iter().find(|(_, tpc)| !invites(tpc)).or(inside.first())?.0,
@@ -688,7 +688,8 @@ impl Run {
         Some((mpc, members.map(|(id, tpc)| (*id, *tpc)).collect()))
     }
 
-    fn entering(&self, step: &Step) -> (Vec<Member>, BTreeSet<AccountId>) {
+    /// Channels for a registration to name, and their owners.
+    fn to_register(&self, step: &Step) -> (Vec<Member>, BTreeSet<AccountId>) {
         let view = self.view();
         let apt = view.tpcs.iter().filter(|(_, tpc)| !step.apt || tpc.dispute.is_none() && tpc.mpc.is_none());
         let mut chosen = step.masked(apt);

@@ -1,6 +1,6 @@
-//! Calls as text that `cargo contract call` takes: its object notation, SCON, by the types in the bundle's metadata.
+//! Calls as `cargo contract call` takes them: in its object notation, SCON, by the types in the bundle's metadata.
 
-use crate::registry::check_types;
+use crate::type_bounds::check_types;
 use scale_info::{PortableRegistry, TypeDef};
 use subxt::ext::{
     scale_decode::visitor::{decode_with_visitor, IgnoreVisitor},
@@ -19,14 +19,14 @@ pub struct CallText {
 /// Call data that no message of the metadata has.
 #[derive(Debug, thiserror::Error)]
 #[error("the call cannot be written down: {0}")]
-pub struct Unknown(String);
+pub struct UnknownCall(String);
 
 /// The text of the encoded call `data`, given ink!'s metadata.
 ///
 /// # Errors
 /// If the metadata has no such message, its types have no end, or the arguments do not fit it.
-pub fn call_text(metadata: &serde_json::Value, data: &[u8]) -> Result<CallText, Unknown> {
-    let (selector, mut input) = data.split_at_checked(4).ok_or_else(|| Unknown("it has no selector".into()))?;
+pub fn call_text(metadata: &serde_json::Value, data: &[u8]) -> Result<CallText, UnknownCall> {
+    let (selector, mut input) = data.split_at_checked(4).ok_or_else(|| UnknownCall("it has no selector".into()))?;
     let registry = PortableRegistry { types: types(metadata)? };
     let selector = format!("0x{}", hex::encode(selector));
     let spec = &metadata["spec"];
@@ -34,29 +34,30 @@ pub fn call_text(metadata: &serde_json::Value, data: &[u8]) -> Result<CallText, 
     let message = listed
         .clone()
         .find(|message| message["selector"] == *selector)
-        .ok_or_else(|| Unknown(format!("no message has the selector {selector}")))?;
+        .ok_or_else(|| UnknownCall(format!("no message has the selector {selector}")))?;
     let id = |argument: &serde_json::Value| {
         let id = argument["type"]["type"].as_u64().and_then(|id| u32::try_from(id).ok());
-        id.ok_or_else(|| Unknown("an argument has no type".into()))
+        id.ok_or_else(|| UnknownCall("an argument has no type".into()))
     };
     let ids = message["args"].as_array().into_iter().flatten().map(id).collect::<Result<Vec<_>, _>>()?;
-    check_types(&registry, ids.iter().copied()).map_err(|error| Unknown(error.to_string()))?;
+    check_types(&registry, ids.iter().copied()).map_err(|error| UnknownCall(error.to_string()))?;
     let mut arguments = vec![];
     for id in ids {
         // Before there is memory for a list, whether as much as its length says is there.
         let unread = &mut &*input;
-        decode_with_visitor(unread, id, &registry, IgnoreVisitor::new()).map_err(|error| Unknown(error.to_string()))?;
-        let value = decode_as_type(&mut input, id, &registry).map_err(|error| Unknown(error.to_string()))?;
+        decode_with_visitor(unread, id, &registry, IgnoreVisitor::new())
+            .map_err(|error| UnknownCall(error.to_string()))?;
+        let value = decode_as_type(&mut input, id, &registry).map_err(|error| UnknownCall(error.to_string()))?;
         arguments.push(text(&value, &registry));
     }
     if !input.is_empty() {
-        return Err(Unknown("it has more bytes than its message has arguments".into()));
+        return Err(UnknownCall("it has more bytes than its message has arguments".into()));
     }
     Ok(CallText { message: message["label"].as_str().unwrap_or_default().to_owned(), arguments })
 }
 
-fn types(metadata: &serde_json::Value) -> Result<Vec<scale_info::PortableType>, Unknown> {
-    serde_json::from_value(metadata["types"].clone()).map_err(|error| Unknown(error.to_string()))
+fn types(metadata: &serde_json::Value) -> Result<Vec<scale_info::PortableType>, UnknownCall> {
+    serde_json::from_value(metadata["types"].clone()).map_err(|error| UnknownCall(error.to_string()))
 }
 
 fn text(value: &Value<u32>, registry: &PortableRegistry) -> String {

@@ -1,9 +1,8 @@
 //! The demonstration: a game of several players, settled off chain.
 
-use crate::{
-    report::{Call, Player, Report, Stage},
-    show::{say, units},
-};
+mod summary;
+
+use crate::output::{print_line, units, CallCost};
 use anyhow::{ensure, Context, Result};
 use braid::{
     engine::{
@@ -14,7 +13,7 @@ use braid::{
     local::Local,
 };
 use chain::{
-    by_hand::ByHand,
+    cargo_contract::CargoContract,
     contract::{Bundle, Contract},
     keys::{address, Keys},
     node::NodeChain,
@@ -28,6 +27,7 @@ use protocol::{
     Balance, MpcId, Resolution, SignedUpdate, TpcId,
 };
 use std::collections::BTreeMap;
+use summary::{Player, Stage, Summary};
 
 const NAMES: [&str; 6] = ["Alice", "Bob", "Charlie", "Dave", "Eve", "Ferdie"];
 /// How long an agreement stays good, in ms of block time.
@@ -69,7 +69,7 @@ pub struct Options {
     suri: Option<String>,
     /// Print every call of the contract as a command of cargo-contract and wait until somebody has run it.
     #[arg(long, requires = "node")]
-    by_hand: bool,
+    cargo_contract: bool,
     /// Print one JSON document instead of tables.
     #[arg(long)]
     json: bool,
@@ -81,18 +81,18 @@ pub fn run(options: &Options) -> Result<()> {
     let last = options.absent.unwrap_or(1);
     ensure!(last <= options.players, "there is no player {last}: name one of the {} players", options.players);
     let players = players(options.players)?;
-    let report = match &options.node {
+    let summary = match &options.node {
         None => play(options, Devchain::new(), &bundle, &players)?,
-        Some(url) if options.by_hand => {
+        Some(url) if options.cargo_contract => {
             let tell = |command: &str| eprintln!("{command}");
-            let mut chain = ByHand::new(NodeChain::connect(url)?, url, BUNDLE, bundle.metadata.clone(), tell);
+            let mut chain = CargoContract::new(NodeChain::connect(url)?, url, BUNDLE, bundle.metadata.clone(), tell);
             players.iter().for_each(|player| chain.name(&player.keys, &player.suri));
             play(options, chain, &bundle, &players)?
         }
         Some(url) => play(options, NodeChain::connect(url)?, &bundle, &players)?,
     };
-    let text = if options.json { serde_json::to_string_pretty(&report)? } else { report.tables(options.rounds) };
-    Ok(say(&text)?)
+    let text = if options.json { serde_json::to_string_pretty(&summary)? } else { summary.tables(options.rounds) };
+    Ok(print_line(&text)?)
 }
 
 struct Participant {
@@ -153,7 +153,7 @@ struct Game<'a, C> {
     players: &'a [Participant],
     steps: ProgressBar,
     stages: Vec<Stage>,
-    calls: Vec<Call>,
+    calls: Vec<CallCost>,
     /// What each player has paid for fees and deposits, in planck.
     paid: Vec<i128>,
     window: u64,
@@ -161,7 +161,7 @@ struct Game<'a, C> {
     counted: (u64, u64),
 }
 
-fn play<C: Chain>(options: &Options, mut chain: C, bundle: &Bundle, players: &[Participant]) -> Result<Report> {
+fn play<C: Chain>(options: &Options, mut chain: C, bundle: &Bundle, players: &[Participant]) -> Result<Summary> {
     let n = players.len();
     // Nobody can lose more than the number of rounds, so no channel runs dry.
     let stake = Balance::from(options.rounds) * UNIT;
@@ -170,7 +170,7 @@ fn play<C: Chain>(options: &Options, mut chain: C, bundle: &Bundle, players: &[P
     let channels = pairs.len() as u64;
     let total = 3 * n as u64 + 2 * channels + u64::from(options.rounds) + 4;
     let steps = ProgressBar::new(total).with_style(ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}")?);
-    if options.json || options.by_hand {
+    if options.json || options.cargo_contract {
         steps.set_draw_target(ProgressDrawTarget::hidden());
     }
 
@@ -186,7 +186,7 @@ fn play<C: Chain>(options: &Options, mut chain: C, bundle: &Bundle, players: &[P
     steps.inc(1);
     let keys = players.iter().map(|player| player.keys.clone()).collect();
     let world = Local::new(chain, contract, keys, in_channels)?;
-    let calls = vec![Call::new("new", &deployed)];
+    let calls = vec![CallCost::new("new", &deployed)];
     let mut paid = vec![0; n];
     // A new contract's account gets the existential deposit from whoever makes it.
     paid[0] = cost(&deployed) + EXISTENTIAL_DEPOSIT as i128;
@@ -298,7 +298,7 @@ fn play<C: Chain>(options: &Options, mut chain: C, bundle: &Bundle, players: &[P
         )),
         None => None,
     };
-    Ok(Report { ending, players, stages: game.stages, calls: game.calls })
+    Ok(Summary { ending, players, stages: game.stages, calls: game.calls })
 }
 
 /// What a call took from who made it, in planck.
@@ -426,7 +426,7 @@ impl<C: Chain> Game<'_, C> {
         let calls = self.world.take_calls();
         for made in &calls {
             self.paid[made.user] += cost(&made.receipt);
-            self.calls.push(Call::new(made.message, &made.receipt));
+            self.calls.push(CallCost::new(made.message, &made.receipt));
         }
         calls.len() as u64
     }

@@ -1,18 +1,19 @@
-//! A node on which a person makes the calls: each is printed as a command of cargo-contract, and waited for.
+//! A node on which a person makes the calls with cargo-contract: each is told as a command, and waited for.
 
-use super::{
-    node::{Call, NodeChain},
-    Chain, ChainError, ContractCall, DryRun, Failure, Instantiation, RawEvent, Receipt, Weight, MAX_GAS,
-};
+mod notation;
+
+pub use notation::{call_text, CallText, UnknownCall};
+
 use crate::{
     keys::{address, Keys},
-    scon::call_text,
+    node::{Call, NodeChain, Outcome},
+    Chain, ChainError, ContractCall, DryRun, Failure, Instantiation, RawEvent, Receipt, Weight, MAX_GAS,
 };
 use protocol::{AccountId, Balance, Timestamp};
 use std::collections::BTreeMap;
 
-/// A node whose transactions are sent by somebody else, whom `tell` reaches.
-pub struct ByHand<F> {
+/// A node whose transactions a person sends with cargo-contract, whom `tell` reaches.
+pub struct CargoContract<F> {
     node: NodeChain,
     url: String,
     /// The file that cargo-contract finds the contract in.
@@ -24,7 +25,7 @@ pub struct ByHand<F> {
     tell: F,
 }
 
-impl<F: FnMut(&str)> ByHand<F> {
+impl<F: FnMut(&str)> CargoContract<F> {
     /// Prints commands for the node at `url` that name `bundle`, whose metadata is given, with `tell`.
     pub fn new(node: NodeChain, url: &str, bundle: &str, metadata: serde_json::Value, tell: F) -> Self {
         Self { node, url: url.into(), bundle: bundle.into(), metadata, suris: BTreeMap::new(), tell }
@@ -35,7 +36,7 @@ impl<F: FnMut(&str)> ByHand<F> {
         self.suris.insert(keys.account(), suri.to_owned());
     }
 
-    fn run(&mut self, keys: &Keys, call: Call, command: String) -> Result<super::node::Outcome, ChainError> {
+    fn run(&mut self, keys: &Keys, call: Call, command: String) -> Result<Outcome, ChainError> {
         self.node.look()?;
         (self.tell)(&command);
         let outcome = self.node.await_call(&keys.account(), &call)?;
@@ -59,7 +60,7 @@ impl<F: FnMut(&str)> ByHand<F> {
     }
 }
 
-impl<F: FnMut(&str)> Chain for ByHand<F> {
+impl<F: FnMut(&str)> Chain for CargoContract<F> {
     fn genesis_hash(&self) -> [u8; 32] {
         self.node.genesis_hash()
     }

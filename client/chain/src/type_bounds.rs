@@ -22,9 +22,9 @@ pub(crate) enum BadTypes {
     Endless(u32),
 }
 
-/// What a value of a type can be at most.
+/// How much a value of a type is made of at most, a list counted as one element.
 #[derive(Clone, Copy)]
-struct Shape {
+struct Extent {
     parts: u32,
     /// Whether it takes no bytes.
     empty: bool,
@@ -36,42 +36,42 @@ pub(crate) fn check_types(types: &PortableRegistry, used: impl IntoIterator<Item
         return Err(BadTypes::Misplaced(misplaced.id));
     }
     // Each round finds the types that contain only those found before: one level more.
-    let mut shapes = vec![None; types.types.len()];
+    let mut extents = vec![None; types.types.len()];
     for _ in 0..MAX_LEVELS {
-        let known = shapes.clone();
-        for (found, kind) in shapes.iter_mut().zip(&types.types).filter(|(found, _)| found.is_none()) {
-            *found = shape(&kind.ty.type_def, &known);
+        let known = extents.clone();
+        for (found, kind) in extents.iter_mut().zip(&types.types).filter(|(found, _)| found.is_none()) {
+            *found = extent(&kind.ty.type_def, &known);
         }
     }
-    let is_endless = |id: &u32| shape_of(*id, &shapes).is_none();
+    let is_endless = |id: &u32| extent_of(*id, &extents).is_none();
     used.into_iter().find(is_endless).map_or(Ok(()), |id| Err(BadTypes::Endless(id)))
 }
 
-fn shape(kind: &TypeDef<PortableForm>, known: &[Option<Shape>]) -> Option<Shape> {
-    let element = |id| shape_of(id, known).filter(|element| !element.empty);
-    let shape = match kind {
+fn extent(kind: &TypeDef<PortableForm>, known: &[Option<Extent>]) -> Option<Extent> {
+    let element = |id| extent_of(id, known).filter(|element| !element.empty);
+    let extent = match kind {
         TypeDef::Composite(fields) => sum(fields.fields.iter().map(|field| field.ty.id), known)?,
         TypeDef::Tuple(fields) => sum(fields.fields.iter().map(|field| field.id), known)?,
         TypeDef::Variant(variants) => {
             let fields = variants.variants.iter().flat_map(|variant| &variant.fields);
-            Shape { empty: false, ..sum(fields.map(|field| field.ty.id), known)? }
+            Extent { empty: false, ..sum(fields.map(|field| field.ty.id), known)? }
         }
         TypeDef::Sequence(list) => element(list.type_param.id)?,
-        TypeDef::Array(list) => Shape { empty: list.len == 0, ..element(list.type_param.id)? },
-        TypeDef::Compact(number) => shape_of(number.type_param.id, known)?,
-        TypeDef::Primitive(_) | TypeDef::BitSequence(_) => Shape { parts: 1, empty: false },
+        TypeDef::Array(list) => Extent { empty: list.len == 0, ..element(list.type_param.id)? },
+        TypeDef::Compact(number) => extent_of(number.type_param.id, known)?,
+        TypeDef::Primitive(_) | TypeDef::BitSequence(_) => Extent { parts: 1, empty: false },
     };
-    Some(shape).filter(|shape| shape.parts <= MAX_PARTS)
+    Some(extent).filter(|extent| extent.parts <= MAX_PARTS)
 }
 
-fn sum(mut fields: impl Iterator<Item = u32>, known: &[Option<Shape>]) -> Option<Shape> {
-    fields.try_fold(Shape { parts: 1, empty: true }, |sum, id| {
-        let field = shape_of(id, known)?;
-        Some(Shape { parts: sum.parts.checked_add(field.parts)?, empty: sum.empty && field.empty })
+fn sum(mut fields: impl Iterator<Item = u32>, known: &[Option<Extent>]) -> Option<Extent> {
+    fields.try_fold(Extent { parts: 1, empty: true }, |sum, id| {
+        let field = extent_of(id, known)?;
+        Some(Extent { parts: sum.parts.checked_add(field.parts)?, empty: sum.empty && field.empty })
     })
 }
 
-fn shape_of(id: u32, known: &[Option<Shape>]) -> Option<Shape> {
+fn extent_of(id: u32, known: &[Option<Extent>]) -> Option<Extent> {
     known.get(usize::try_from(id).ok()?).copied().flatten()
 }
 

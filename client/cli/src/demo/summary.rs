@@ -1,19 +1,18 @@
-//! What the demonstration shows: balances, messages, calls.
+//! What the demonstration ends with: balances, messages, calls.
 
-use crate::show::{table, units};
-use chain::Receipt;
+use crate::output::{table, units, CallCost};
 use protocol::Balance;
 use serde::Serialize;
 
-/// Everything.
+/// Everything that is shown.
 #[derive(Serialize)]
-pub struct Report {
+pub struct Summary {
     /// What went wrong in the end, if anything did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ending: Option<String>,
     pub players: Vec<Player>,
     pub stages: Vec<Stage>,
-    pub calls: Vec<Call>,
+    pub calls: Vec<CallCost>,
 }
 
 /// A player's balances, in planck.
@@ -40,30 +39,7 @@ pub struct Stage {
     pub signatures: u64,
 }
 
-/// An on-chain call.
-#[derive(Serialize)]
-pub struct Call {
-    pub message: String,
-    pub ref_time_ps: u64,
-    pub proof_size_bytes: u64,
-    pub storage_deposit_planck: i128,
-    pub fee_planck: Balance,
-}
-
-impl Call {
-    /// What the chain says of the contract's `message`.
-    pub fn new(message: &str, receipt: &Receipt) -> Self {
-        Self {
-            message: message.to_owned(),
-            ref_time_ps: receipt.weight.ref_time,
-            proof_size_bytes: receipt.weight.proof_size,
-            storage_deposit_planck: receipt.storage_deposit,
-            fee_planck: receipt.fee,
-        }
-    }
-}
-
-impl Report {
+impl Summary {
     /// Aligned tables.
     pub fn tables(&self, rounds: u32) -> String {
         let n = self.players.len();

@@ -1,0 +1,80 @@
+//! `braid dispute`: starts the clock of channels whose other owners do not answer.
+
+use crate::{
+    options::{ChannelOptions, DeploymentOptions},
+    output::{units, CallCost},
+    watch::Brought,
+};
+use anyhow::{bail, Result};
+use braid::watch::{load_states, Watch};
+use chain::{contract::Event, keys::Keys, submission::Submission};
+use protocol::{abi::DisputeChannels, Resolution, Timestamp};
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// What `braid dispute` is asked for.
+#[derive(clap::Args)]
+pub struct Options {
+    #[command(flatten)]
+    at: DeploymentOptions,
+    #[command(flatten)]
+    of: ChannelOptions,
+    /// Have the channels live on after their deadlines, instead of being settled: to free yourself of payments that somebody
+    /// holds back.
+    #[arg(long)]
+    renew: bool,
+    /// Your signed states: what is newer than the chain's is brought first.
+    #[arg(long, value_name = "FILE")]
+    states: Option<PathBuf>,
+    /// An owner, who pays.
+    #[arg(long, default_value = "//Alice")]
+    suri: String,
+}
+
+#[derive(Serialize)]
+struct Started {
+    channels: usize,
+    deadline_ms: Timestamp,
+    brought: Vec<Brought>,
+    call: CallCost,
+}
+
+/// Disputes and says until when it can be answered.
+pub fn run(options: &Options) -> Result<()> {
+    let keys = Keys::from_suri(&options.suri)?;
+    let (mut chain, contract) = options.at.open()?;
+    let channels = &options.of.tpc;
+    // Before the clocks start, so that nobody has to answer what its own owner knows better.
+    let mut brought = vec![];
+    if let Some(path) = &options.states {
+        let evidence = load_states(path)?;
+        let mut watch = Watch::start(contract.clone(), &mut chain, &evidence)?;
+        channels.iter().for_each(|tpc| watch.bring(*tpc));
+        brought.extend(watch.look(&mut chain, &keys, &evidence)?.iter().map(Brought::from));
+    }
+    let then = if options.renew { Resolution::Renew } else { Resolution::Settle };
+    let dispute = Submission::DisputeChannels(DisputeChannels { channels: channels.clone(), then });
+    let called = contract.submit(&mut chain, &keys, 0, &dispute)?;
+    let disputed: Vec<_> = called
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Disputed(event) => Some(&event.channels),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    let Some(deadline_ms) = disputed.iter().map(|channel| channel.deadline).max() else {
+        bail!("the contract did not say until when")
+    };
+    let call = CallCost::new(dispute.message(), &called.receipt);
+    let started = Started { channels: disputed.len(), deadline_ms, brought, call };
+    let newer = started.brought.iter().filter(|call| call.refusal.is_none()).count();
+    let rows = [
+        ("Channels disputed", format!("{} of {}", started.channels, channels.len())),
+        ("Answers are taken until (ms)", started.deadline_ms.to_string()),
+        ("Newer states brought first by", format!("{newer} calls")),
+        ("Fee (UNIT)", units(started.call.fee_planck as i128)),
+    ];
+    Ok(options.at.on.print(&started, &rows)?)
+}
