@@ -30,7 +30,7 @@ pub trait Host: Crypto {
     /// Stores a channel, or deletes it.
     fn set_tpc(&mut self, id: TpcId, tpc: Option<&Tpc>);
 
-    /// The version at which a dispute ended an epoch of a channel, or began, if it has not ended it yet.
+    /// The version at which a dispute ended an epoch of a channel, or began, as long as its end is not written.
     fn ended(&self, id: TpcId, epoch: Epoch) -> Option<Version>;
     /// Stores that, or deletes it.
     fn set_ended(&mut self, id: TpcId, epoch: Epoch, version: Option<Version>);

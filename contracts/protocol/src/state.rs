@@ -22,7 +22,8 @@ pub type Timestamp = u64;
 /// How long a dispute may be answered, in milliseconds of block time.
 pub type Window = u64;
 
-/// The shortest window that a channel may have: ten seconds, so that a block or two can carry an answer.
+/// The shortest window that a channel may have: ten seconds, which suits development chains. Whoever signs asks for more
+/// than finality takes (rule S1).
 pub const MIN_WINDOW: Window = 10_000;
 
 /// The longest window: thirty days, so that nobody's funds are tied up for good.
@@ -33,7 +34,8 @@ pub const MAX_PARTS: usize = 16;
 
 /// The most channels that one call of the contract names, and so the most entries of an update that anybody signs.
 ///
-/// Every call of this size executes, also with all owners different and every proof at its longest (rule U1).
+/// Every call of this size executes in a block that does not limit the proof size of a call, also with all owners
+/// different and every owners' proof at its longest (rule U1). A parachain's block takes fewer channels (rule S1).
 pub const MAX_CHANNELS: usize = 256;
 
 /// What a channel holds.

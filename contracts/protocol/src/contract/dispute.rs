@@ -47,7 +47,8 @@ pub fn settle(host: &mut impl Host, channels: &[TpcId]) -> Result<u32, Error> {
         let channel = Channel::for_action(host, *id, now, ActionKind::Settle)?;
         let tpc = channel.tpc;
         rules::check_settler(&tpc, now, &caller)?;
-        // The only step that can fail comes first, so that an element counts whole or not at all.
+        // The only step that can fail comes first, so that an element counts whole or not at all. Only a token that lies
+        // makes it fail: what is in native ledgers is bounded by what exists, and never overflows.
         let credited = pay_out(host, tpc.owners.asset, &tpc.owners.parties, tpc.balances)?;
         if tpc.dispute.is_none_or(|dispute| dispute.began_at != tpc.version) {
             host.set_ended(*id, tpc.epoch, Some(tpc.version));

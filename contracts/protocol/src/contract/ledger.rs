@@ -31,7 +31,8 @@ pub fn withdraw(host: &mut impl Host, amount: Balance) -> Result<(), Error> {
 /// may keep a fee.
 ///
 /// The host lets nobody call the contract while a token's code runs. A token that lies about balances lies to those who
-/// hold it, and to nobody else (rules L2, L3).
+/// hold it. All that it does to others is to keep a channel due, so that the group that the channel is in cannot be closed
+/// (rules L2, L3).
 pub fn deposit_psp22(host: &mut impl Host, token: AccountId, amount: Balance) -> Result<(), Error> {
     let account = host.caller();
     let failed = Error::TokenFailed(token);
