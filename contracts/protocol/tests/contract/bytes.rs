@@ -10,6 +10,7 @@ use protocol::{
     state::{MAX_CHANNELS, MAX_PARTS, MAX_WINDOW, MIN_WINDOW},
     Error, TpcId,
 };
+use scale_info::TypeInfo;
 
 #[test]
 fn a_call_is_its_selector_and_its_arguments() {
@@ -30,6 +31,17 @@ fn ids_and_accounts_are_shown_in_hexadecimal() {
     assert_eq!(format!("{id:?}"), format!("TpcId({hex})"));
     assert_eq!(Error::UnknownTpc(id).to_string(), format!("there is no channel {hex}"));
     assert_eq!(Error::MissingSignature(A).to_string(), format!("the signature of 0x{} is missing", "41".repeat(32)));
+}
+
+#[test]
+fn the_specification_numbers_the_errors_as_they_are_encoded() {
+    let page = include_str!("../../../../docs/protocol.md");
+    let scale_info::TypeDef::Variant(errors) = Error::type_info().type_def else { panic!("the errors are an enum") };
+    for error in &errors.variants {
+        let cells = format!("| {} | `{}` |", error.index, error.name);
+        assert!(page.contains(&cells), "the page lacks {cells}");
+    }
+    assert_eq!(Error::NotAlike(TpcId([9; 32])).encode(), [&[36][..], &[9; 32]].concat());
 }
 
 #[test]

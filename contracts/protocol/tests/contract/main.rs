@@ -6,9 +6,11 @@ mod bench;
 #[path = "../common/mod.rs"]
 mod common;
 
+mod agreements;
 mod bytes;
 mod disputes;
 mod groups;
 mod ledger;
+mod leftovers;
 mod pairs;
 mod updates;

@@ -228,6 +228,23 @@ fn a_withdrawal_pays_out_and_begins_an_epoch() {
 }
 
 #[test]
+fn a_new_epoch_begins_at_version_0_whatever_the_last_one_was_at() {
+    for act in [
+        |bench: &mut Bench, last| bench.top_up(A, last, [10, 0]).map(|_| ()),
+        |bench: &mut Bench, last| bench.withdraw(A, last, [0, 10]).map(|_| ()),
+        |bench: &mut Bench, last: protocol::Entry| bench.split(A, &[last], &[[45, 45], [5, 5]]).map(|_| ()),
+    ] {
+        let (mut bench, id) = one();
+        bench.update(&[entry(id, 0, 7, [50, 50])]).unwrap();
+        act(&mut bench, entry(id, 0, 8, [50, 50])).unwrap();
+        let tpc = bench.tpc(id).unwrap();
+        assert_eq!(tpc.order(), (1, 0));
+        assert_eq!(bench.update(&[entry(id, 1, 1, tpc.balances)]).unwrap().0, 1);
+        assert_eq!(bench.order(id), (1, 1));
+    }
+}
+
+#[test]
 fn the_last_epoch_can_only_be_closed_or_settled() {
     let (mut bench, id) = one();
     let tpc = Tpc { epoch: Epoch::MAX, ..bench.tpc(id).unwrap() };
