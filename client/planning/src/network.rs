@@ -178,6 +178,32 @@ impl Network {
         self.capacity[node as usize] - self.funds[node as usize]
     }
 
+    /// Gives a channel other balances, from outside of any trial.
+    ///
+    /// # Errors
+    /// [`NoPlan::Overflow`] if an owner's channels would hold more than 127 bits can say; nothing has changed then.
+    pub(super) fn set(&mut self, link: usize, balances: [Balance; 2]) -> Result<(), NoPlan> {
+        self.begin();
+        let arcs = self.arcs(link);
+        let before = self.balances(link);
+        let total = |[first, second]: [Balance; 2]| first.checked_add(second).ok_or(NoPlan::Overflow);
+        let (held, holds) = (total(before)?, total(balances)?);
+        let ends = arcs.map(|arc| self.tail(arc) as usize);
+        let mut capacity = [0; 2];
+        for side in [0, 1] {
+            let others = self.capacity[ends[side]] - held;
+            capacity[side] =
+                others.checked_add(holds).filter(|sum| i128::try_from(*sum).is_ok()).ok_or(NoPlan::Overflow)?;
+        }
+        for side in [0, 1] {
+            self.capacity[ends[side]] = capacity[side];
+            self.funds[ends[side]] = self.funds[ends[side]] - before[side] + balances[side];
+            self.out[arcs[side]] = balances[side];
+            self.back[arcs[side]] = balances[1 - side];
+        }
+        Ok(())
+    }
+
     /// Pays on an arc, which can carry it.
     pub(super) fn push(&mut self, arc: Arc, amount: Balance) {
         let (link, twin) = (self.link[arc] as usize, self.twin[arc] as Arc);

@@ -65,6 +65,16 @@ impl Planner {
         &self.network
     }
 
+    /// Gives a channel other balances: it was paid over elsewhere, or takes no part for now, with none.
+    ///
+    /// # Errors
+    /// [`NoPlan::Overflow`]; nothing has changed then.
+    pub fn set_balances(&mut self, link: usize, balances: [Balance; 2]) -> Result<(), NoPlan> {
+        self.network.set(link, balances)?;
+        self.weights.renew(&self.network, [link]);
+        Ok(())
+    }
+
     /// Settles a transaction, all of it or nothing. [`Network::changes`] says what that has changed.
     ///
     /// # Errors

@@ -1,0 +1,350 @@
+//! Payments on their way: asked for, waiting, decided.
+
+use crate::{
+    message::{Message, Move, Reason, Right},
+    payment::{Grantee, Hop, Payment, PaymentId, Pending, Purpose, MAX_TRANSFERS},
+    record::Record,
+    time::Waits,
+    Answer, Engine, Native, Notice, Outcome, Over, Permission, Refusal, Step, Transfer, Wants,
+};
+use codec::{Decode, Encode};
+use protocol::{AccountId, Asset, Balance, Owners, TpcId};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The most payments of one other user that are remembered beside the watermark.
+const MAX_SERVED: usize = 1_024;
+
+/// Which payments of another user this account has paid out of its own funds: each is paid once.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct Served {
+    /// All with lower numbers count as served.
+    below: u64,
+    /// So do these.
+    above: BTreeSet<u64>,
+}
+
+impl Record for Served {
+    const KIND: u8 = 13;
+    type Key = AccountId;
+}
+
+impl Step<'_> {
+    pub(crate) fn pay(&mut self, transfers: Vec<Transfer>, over: Over) -> Result<Answer, Refusal> {
+        let account = self.engine.account;
+        let over = self.lead_by(over)?;
+        let number = self.engine.counters.get(&()).map_or(0, |counters| counters.payments);
+        let payment = Payment { id: PaymentId { by: account, number }, transfers };
+        check_payment(&payment).ok_or(Refusal::BadPayment)?;
+        let waits = match &over {
+            Over::Channel(tpc) => {
+                let net = self.check_over(&payment, tpc)?;
+                let available = self.engine.available(tpc);
+                if net < 0 && net.unsigned_abs() > available {
+                    return Err(Refusal::Insufficient { available });
+                }
+                net > 0
+            }
+            Over::Group { mpc, .. } => {
+                self.engine.memberships.get(mpc).ok_or(Refusal::UnknownGroup(*mpc))?;
+                true
+            }
+            Over::Path(hops) => {
+                self.path_moves(hops).ok_or(Refusal::BadPayment)?;
+                false
+            }
+        };
+        let _ = self.count(|counters| &mut counters.payments);
+        let id = payment.id;
+        let pending = Pending { payment, over: over.clone(), cancelled: false };
+        self.engine.pending.insert(id, pending);
+        if waits {
+            self.wait_for(Waits::Payment(id));
+            self.ask_for_payment(id);
+        } else {
+            self.wait_again(id);
+        }
+        Ok(Answer::Payment(number))
+    }
+
+    /// Who leads a payment over a channel: its group's coordinator, if it is in a group.
+    fn lead_by(&self, over: Over) -> Result<Over, Refusal> {
+        let Over::Channel(tpc) = over else { return Ok(over) };
+        let channel = self.engine.channels.get(&tpc).filter(|channel| self.engine.owns(&channel.owners));
+        let channel = channel.filter(|channel| !channel.on_chain.gone).ok_or(Refusal::UnknownChannel(tpc))?;
+        Ok(match channel.mpc {
+            Some(mpc) => Over::Group { mpc, scope: crate::Scope::Touched, confirm: false },
+            None => over,
+        })
+    }
+
+    /// What a payment over one channel gives this party, in the asset's smallest unit. All of it has to be between the two
+    /// owners and in the channel's asset.
+    fn check_over(&self, payment: &Payment, tpc: &TpcId) -> Result<i128, Refusal> {
+        let channel = self.engine.channels.get(tpc).ok_or(Refusal::UnknownChannel(*tpc))?;
+        let Owners { parties, asset, .. } = channel.owners;
+        let fits = |part: &Transfer| part.asset == asset && parties.contains(&part.from) && parties.contains(&part.to);
+        let (out, back) = payment.sums(self.engine.account, asset).ok_or(Refusal::BadPayment)?;
+        let net = i128::try_from(back).ok().zip(i128::try_from(out).ok()).map(|(back, out)| back - out);
+        net.filter(|net| *net != 0 && payment.transfers.iter().all(fits)).ok_or(Refusal::BadPayment)
+    }
+
+    /// The moves of a path, ascending. `None` if they are none, too large, or in a channel twice.
+    fn path_moves(&self, hops: &[Hop]) -> Option<(Vec<Move>, Vec<Owners>)> {
+        let mut moves = BTreeMap::new();
+        for Hop { owners, from, amount } in hops {
+            let amount = i128::try_from(*amount).ok().filter(|amount| *amount > 0)?;
+            let change = match owners.parties.iter().position(|party| party == from)? {
+                0 => -amount,
+                _ => amount,
+            };
+            moves.insert(owners.tpc(&Native), (change, *owners));
+        }
+        let fits = moves.len() == hops.len() && !hops.is_empty() && hops.len() <= protocol::state::MAX_CHANNELS;
+        let split = moves.into_iter().map(|(tpc, (change, owners))| (Move { tpc, change }, owners)).unzip();
+        fits.then_some(split)
+    }
+
+    /// A payment that this account leads waits for its round, or starts it.
+    pub(crate) fn wait_again(&mut self, id: PaymentId) {
+        let Some(pending) = self.engine.pending.get(&id) else { return };
+        if self.engine.signed_in(&id).next().is_some() {
+            // Another update that was signed for it may count.
+            return;
+        }
+        if pending.cancelled {
+            return self.void_payment(id, None);
+        }
+        match pending.over.clone() {
+            Over::Channel(tpc) if self.engine.leads_payment(&id, &Over::Channel(tpc)) == Some(self.engine.account) => {
+                self.engine.waiting.entry(tpc).or_default().insert(id);
+                self.start_rounds(&BTreeSet::from([tpc]));
+            }
+            Over::Channel(_) | Over::Group { .. } => self.wait_for(Waits::Payment(id)),
+            Over::Path(hops) => {
+                let leads = self.engine.rounds.iter().any(|(_, round)| round.settles(&id));
+                if let (Some((moves, owners)), false) = (self.path_moves(&hops), leads) {
+                    let payments = vec![pending.payment.clone()];
+                    self.lead(Right::Consent, None, payments, owners, moves, vec![]);
+                }
+            }
+        }
+    }
+
+    /// Asks the leader for a payment, if it is not this account.
+    pub(crate) fn ask_for_payment(&mut self, id: PaymentId) {
+        let Some(pending) = self.engine.pending.get(&id).filter(|pending| !pending.cancelled) else {
+            return self.stop_waiting(&Waits::Payment(id));
+        };
+        if self.engine.signed_in(&id).next().is_some() {
+            return;
+        }
+        let leader = self.engine.leads_payment(&id, &pending.over);
+        let message = Message::Pay { payment: pending.payment.clone(), over: pending.over.clone() };
+        match leader {
+            Some(leader) if leader != self.engine.account || matches!(pending.over, Over::Group { .. }) => {
+                self.send(leader, message);
+            }
+            Some(_) => self.wait_again(id),
+            // The channel or the group is gone.
+            None => self.void_payment(id, Some(Reason::UnknownGroup)),
+        }
+    }
+
+    /// Somebody asks for a payment that this account leads.
+    pub(crate) fn asked_to_pay(&mut self, from: AccountId, payment: Payment, over: Over) {
+        let reject = |reason| Message::PayReject { payment: payment.id, reason };
+        if payment.id.by != from || check_payment(&payment).is_none() {
+            return self.send(from, reject(Reason::Malformed));
+        }
+        match &over {
+            Over::Group { mpc, .. } => {
+                let mpc = *mpc;
+                self.enqueue(from, mpc, payment, over);
+            }
+            Over::Channel(tpc) => {
+                let tpc = *tpc;
+                if self.engine.pending.contains(&payment.id) || self.engine.is_served(&payment.id) {
+                    // It is on its way, or done: the update tells.
+                    return self.show(from, [tpc]);
+                }
+                let net = self.check_over(&payment, &tpc);
+                let peer = self.engine.channels.get(&tpc).map(|channel| channel.peer(self.engine.account));
+                if peer != Some(from) || net.is_ok_and(|net| net > 0) || self.check_over(&payment, &tpc).is_err() {
+                    return self.send(from, reject(Reason::WrongOwners));
+                }
+                if self.is_permitted(from, &payment, tpc) {
+                    self.adopt(payment, tpc);
+                } else {
+                    let wants = Wants::Payments(vec![payment.clone()]);
+                    self.request(from, Message::Pay { payment, over }, wants);
+                }
+            }
+            Over::Path(_) => self.send(from, reject(Reason::Malformed)),
+        }
+    }
+
+    /// Whether permissions let the payment go. The round asks again, and uses them up.
+    fn is_permitted(&self, from: AccountId, payment: &Payment, tpc: TpcId) -> bool {
+        let Some(asset) = self.engine.channels.get(&tpc).map(|channel| channel.owners.asset) else { return false };
+        let Some((out, _)) = payment.sums(self.engine.account, asset) else { return false };
+        let now = self.engine.now();
+        self.engine.permissions.iter().any(|(_, permission)| {
+            permission.grantee == Grantee::Party(from)
+                && permission.purpose == Purpose::Pay
+                && permission.lets(asset, out, &[tpc], now)
+        })
+    }
+
+    /// This party pays what somebody else asks for, as if it were its own command.
+    pub(crate) fn adopt(&mut self, payment: Payment, tpc: TpcId) {
+        let id = payment.id;
+        let asset = self.engine.channels.get(&tpc).map(|channel| channel.owners.asset);
+        let out = asset.and_then(|asset| payment.sums(self.engine.account, asset)).map_or(0, |(out, _)| out);
+        if self.engine.is_served(&id) {
+            return;
+        }
+        if out > self.engine.available(&tpc) {
+            return self.send(id.by, Message::PayReject { payment: id, reason: Reason::Declined });
+        }
+        // Consent is used up now; the round finds the payment among this party's own.
+        self.use_up(id.by, asset, out, tpc);
+        self.engine.pending.insert(id, Pending { payment, over: Over::Channel(tpc), cancelled: false });
+        self.wait_again(id);
+    }
+
+    fn use_up(&mut self, from: AccountId, asset: Option<Asset>, amount: Balance, tpc: TpcId) {
+        let now = self.engine.now();
+        let fits = |permission: &Permission| {
+            permission.grantee == Grantee::Party(from)
+                && permission.purpose == Purpose::Pay
+                && asset.is_some_and(|asset| permission.lets(asset, amount, &[tpc], now))
+        };
+        let found = self.engine.permissions.iter().find(|(_, permission)| fits(permission)).map(|(id, _)| *id);
+        if let Some(permission) = found.and_then(|id| self.engine.permissions.change(&id)) {
+            permission.left = permission.left.saturating_sub(amount);
+        }
+    }
+
+    /// The leader does not settle a payment.
+    pub(crate) fn pay_rejected(&mut self, from: AccountId, id: PaymentId, reason: Reason) {
+        let Some(pending) = self.engine.pending.get(&id) else { return };
+        if id.by != self.engine.account || self.engine.leads_payment(&id, &pending.over) != Some(from) {
+            return self.ignore("a rejection of a payment that its sender does not lead");
+        }
+        if matches!(reason, Reason::Full) {
+            return;
+        }
+        self.void_payment(id, Some(reason));
+    }
+
+    pub(crate) fn cancel(&mut self, number: u64) -> Result<Answer, Refusal> {
+        let id = PaymentId { by: self.engine.account, number };
+        self.engine.pending.change(&id).ok_or(Refusal::Unknown)?.cancelled = true;
+        let asking = self.engine.rounds.iter().any(|(_, round)| round.settles(&id));
+        if self.engine.signed_in(&id).next().is_none() && !asking {
+            self.void_payment(id, None);
+        }
+        Ok(Answer::Done)
+    }
+
+    /// A payment will never count.
+    pub(crate) fn void_payment(&mut self, id: PaymentId, reason: Option<Reason>) {
+        if self.engine.signed_in(&id).next().is_some() {
+            // What was signed for it may still count: it is undecided until that cannot be.
+            if let Some(pending) = self.engine.pending.change(&id) {
+                pending.cancelled = true;
+            }
+            return;
+        }
+        let Some(Pending { payment, over, .. }) = self.engine.pending.remove(&id) else { return };
+        self.stop_waiting(&Waits::Payment(id));
+        if let Over::Channel(tpc) = over {
+            self.engine.not_waiting(&tpc, &id);
+        }
+        if id.by == self.engine.account {
+            self.keep(payment, Outcome::Void);
+            self.tell(Notice::Decided { payment: id.number, outcome: Outcome::Void, reason });
+        } else {
+            let reason = reason.unwrap_or(Reason::Declined);
+            self.send(id.by, Message::PayReject { payment: id, reason });
+        }
+    }
+
+    pub(crate) fn permit(&mut self, permission: Permission) -> Answer {
+        let id = self.count(|counters| &mut counters.permissions);
+        self.engine.permissions.insert(id, permission);
+        Answer::Permission(id)
+    }
+
+    /// A payment of somebody else's that this account has paid for is settled.
+    pub(crate) fn serve(&mut self, id: PaymentId) {
+        if !self.engine.served.contains(&id.by) {
+            self.engine.served.insert(id.by, Served::default());
+        }
+        let Some(served) = self.engine.served.change(&id.by) else { return };
+        served.above.insert(id.number);
+        while served.above.first() == Some(&served.below) || served.above.len() > MAX_SERVED {
+            if let Some(first) = served.above.pop_first() {
+                served.below = first.saturating_add(1);
+            }
+        }
+    }
+}
+
+impl Engine {
+    pub(crate) fn is_served(&self, id: &PaymentId) -> bool {
+        let served = self.served.get(&id.by);
+        served.is_some_and(|served| id.number < served.below || served.above.contains(&id.number))
+    }
+
+    /// Who leads a payment. `None` if what it goes over is gone.
+    pub(crate) fn leads_payment(&self, id: &PaymentId, over: &Over) -> Option<AccountId> {
+        match over {
+            Over::Path(_) => Some(id.by),
+            Over::Group { mpc, .. } => self.memberships.get(mpc).map(|member| member.coordinator),
+            Over::Channel(tpc) => {
+                let channel = self.channels.get(tpc).filter(|channel| !channel.on_chain.gone)?;
+                let pending = self.pending.get(id)?;
+                let (out, back) = pending.payment.sums(self.account, channel.owners.asset)?;
+                Some(if out > back { self.account } else { channel.peer(self.account) })
+            }
+        }
+    }
+
+    /// What this party can still pay over a channel: what it holds, less what waits to be paid.
+    pub(crate) fn available(&self, tpc: &TpcId) -> Balance {
+        let Some(channel) = self.channels.get(tpc) else { return 0 };
+        let waiting = self.waiting.get(tpc).into_iter().flatten();
+        let signed = self.in_flight_on(tpc).flat_map(|(_, held)| held.payments.iter().map(|payment| &payment.id));
+        let ids: BTreeSet<_> = waiting.chain(signed).collect();
+        let net = |id: &PaymentId| {
+            let sums = self.pending.get(id).and_then(|pending| pending.payment.sums(self.account, channel.owners.asset));
+            sums.map_or(0, |(out, back)| out.saturating_sub(back))
+        };
+        ids.into_iter().fold(channel.balance_of(self.account), |left, id| left.saturating_sub(net(id)))
+    }
+
+    pub(crate) fn not_waiting(&mut self, tpc: &TpcId, payment: &PaymentId) {
+        if let Some(waiting) = self.waiting.get_mut(tpc) {
+            waiting.remove(payment);
+            if waiting.is_empty() {
+                self.waiting.remove(tpc);
+            }
+        }
+    }
+}
+
+/// Whether a payment is well formed: it moves something for the one who asks for it, and nothing from anybody to itself.
+fn check_payment(payment: &Payment) -> Option<()> {
+    let Payment { id, transfers } = payment;
+    let assets: BTreeSet<_> = transfers.iter().map(|transfer| transfer.asset).collect();
+    let mut nets = vec![];
+    for asset in assets {
+        nets.push(payment.sums(id.by, asset)?);
+    }
+    let fits = !transfers.is_empty()
+        && transfers.len() <= MAX_TRANSFERS
+        && transfers.iter().all(|transfer| transfer.amount > 0 && transfer.from != transfer.to)
+        && nets.iter().any(|(out, back)| out != back);
+    fits.then_some(())
+}

@@ -1,0 +1,153 @@
+//! What is kept: records by key, changed one by one. A step names the records that it changed, and nothing else is written.
+
+use codec::{Decode, DecodeAll, Encode};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The first byte of every stored record. A program that does not know a version refuses it.
+pub const RECORD_VERSION: u8 = 1;
+
+/// A record that was written, or deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The record's key: its kind, then its key within the kind.
+    pub key: Vec<u8>,
+    /// What is stored now. `None` deletes it.
+    pub value: Option<Vec<u8>>,
+}
+
+/// A record that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadRecord {
+    /// It was written by a newer program.
+    #[error("a record is of version {0}, newer than {RECORD_VERSION}: start the program that wrote it, or a newer one")]
+    Newer(u8),
+    /// Its bytes are no record.
+    #[error("the record with key {0:02x?} cannot be decoded: restore the store from a copy")]
+    Malformed(Vec<u8>),
+}
+
+/// A kind of record.
+pub(crate) trait Record: Encode + Decode {
+    /// The first byte of its keys. Never reused.
+    const KIND: u8;
+    /// What tells records of the kind apart.
+    type Key: Encode + Decode + Ord + Clone;
+}
+
+/// All records of one kind, and which of them have changed since the last [`Table::take_changes`].
+#[derive(Clone, Debug)]
+pub(crate) struct Table<R: Record> {
+    rows: BTreeMap<R::Key, R>,
+    changed: BTreeSet<R::Key>,
+}
+
+impl<R: Record> Default for Table<R> {
+    fn default() -> Self {
+        Self { rows: BTreeMap::new(), changed: BTreeSet::new() }
+    }
+}
+
+impl<R: Record> Table<R> {
+    pub(crate) fn get(&self, key: &R::Key) -> Option<&R> {
+        self.rows.get(key)
+    }
+
+    pub(crate) fn contains(&self, key: &R::Key) -> bool {
+        self.rows.contains_key(key)
+    }
+
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = (&R::Key, &R)> {
+        self.rows.iter()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The record, to be changed and stored again.
+    pub(crate) fn change(&mut self, key: &R::Key) -> Option<&mut R> {
+        let row = self.rows.get_mut(key)?;
+        self.changed.insert(key.clone());
+        Some(row)
+    }
+
+    /// The record, to change what is not stored of it.
+    pub(crate) fn peek_mut(&mut self, key: &R::Key) -> Option<&mut R> {
+        self.rows.get_mut(key)
+    }
+
+    pub(crate) fn insert(&mut self, key: R::Key, record: R) {
+        self.changed.insert(key.clone());
+        self.rows.insert(key, record);
+    }
+
+    /// Adds a record that need not be stored yet.
+    pub(crate) fn keep(&mut self, key: R::Key, record: R) {
+        self.rows.insert(key, record);
+    }
+
+    pub(crate) fn remove(&mut self, key: &R::Key) -> Option<R> {
+        let removed = self.rows.remove(key)?;
+        self.changed.insert(key.clone());
+        Some(removed)
+    }
+
+    /// The records that have changed, as they are to be stored.
+    pub(crate) fn take_changes(&mut self, into: &mut Vec<Change>) {
+        while let Some(key) = self.changed.pop_first() {
+            let value = self.rows.get(&key).map(|record| (RECORD_VERSION, record).encode());
+            into.push(Change { key: (R::KIND, &key).encode(), value });
+        }
+    }
+
+    /// Reads a record if it is of this kind.
+    pub(crate) fn load(&mut self, key: &[u8], value: &[u8]) -> Result<bool, BadRecord> {
+        let Some(rest) = key.strip_prefix(&[R::KIND]) else { return Ok(false) };
+        let malformed = || BadRecord::Malformed(key.to_vec());
+        let (name, record) =
+            R::Key::decode_all(&mut &*rest).ok().zip(versioned(value)?).ok_or_else(malformed)?;
+        self.rows.insert(name, record);
+        Ok(true)
+    }
+}
+
+fn versioned<R: Decode>(value: &[u8]) -> Result<Option<R>, BadRecord> {
+    match value {
+        [RECORD_VERSION, record @ ..] => Ok(R::decode_all(&mut &*record).ok()),
+        [version, ..] if *version > RECORD_VERSION => Err(BadRecord::Newer(*version)),
+        _ => Ok(None),
+    }
+}
+
+/// Where records are kept.
+pub trait Store {
+    /// Why it could not keep them.
+    type Error;
+
+    /// Makes all changes durable, or none of them, and returns then.
+    ///
+    /// # Errors
+    /// If they are not durable. The process must end: its engine is ahead of its store.
+    fn commit(&mut self, changes: &[Change]) -> Result<(), Self::Error>;
+}
+
+/// A store that forgets with its process, for tests and demonstrations.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryStore(
+    /// The records by key.
+    pub BTreeMap<Vec<u8>, Vec<u8>>,
+);
+
+impl Store for MemoryStore {
+    type Error = std::convert::Infallible;
+
+    fn commit(&mut self, changes: &[Change]) -> Result<(), Self::Error> {
+        for Change { key, value } in changes {
+            match value {
+                Some(value) => self.0.insert(key.clone(), value.clone()),
+                None => self.0.remove(key),
+            };
+        }
+        Ok(())
+    }
+}

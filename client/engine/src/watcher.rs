@@ -1,0 +1,171 @@
+//! What answers disputes while a user is away. It holds no key of the user's: complete updates are all it needs.
+//!
+//! It knows channels and updates only as the user's party has handed them over ([`crate::Engine::evidence`]), follows the
+//! chain like a party, and never signs anything but its own transactions.
+
+use crate::{
+    channel::OnChain,
+    chain::{Block, HeadDispute, Stored},
+    message::UpdateId,
+    Call, Engine, Native,
+};
+use protocol::{
+    event::{self, Event},
+    Action, Dispute, Domain, Entry, SignedUpdate, Timestamp, TpcId,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What proves the newest states of a user's channels (K of rule S6).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// The complete updates that they rest on.
+    pub updates: Vec<SignedUpdate>,
+}
+
+/// A call that answers a dispute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rescue {
+    /// What to bring.
+    pub call: Call,
+    /// Until when, in ms of block time.
+    pub deadline: Timestamp,
+}
+
+/// A watcher of one user's channels.
+#[derive(Clone, Debug)]
+pub struct Watcher {
+    domain: Domain,
+    block: u32,
+    updates: BTreeMap<UpdateId, SignedUpdate>,
+    channels: BTreeMap<TpcId, OnChain>,
+    head: BTreeMap<TpcId, HeadDispute>,
+}
+
+impl Watcher {
+    /// One that watches nothing yet.
+    pub fn new(domain: Domain) -> Self {
+        Self { domain, block: 0, updates: BTreeMap::new(), channels: BTreeMap::new(), head: BTreeMap::new() }
+    }
+
+    /// Takes over what the user's channels rest on now. What it held before is forgotten: the user holds newer.
+    pub fn hold(&mut self, evidence: Evidence) {
+        let id = |signed: &SignedUpdate| Action::Update(&signed.update).payload(&Native, &self.domain);
+        self.updates = evidence.updates.into_iter().map(|signed| (id(&signed), signed)).collect();
+        let named: BTreeSet<TpcId> = self.entries().map(|entry| entry.tpc).collect();
+        self.channels.retain(|tpc, _| named.contains(tpc));
+    }
+
+    fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.updates.values().flat_map(|signed| &signed.update.entries)
+    }
+
+    /// The channels to watch that have not been read from the storage yet, or, after blocks were missed, all of them.
+    pub fn unread(&self, missed: bool) -> Vec<(TpcId, u32)> {
+        let wanted: BTreeMap<TpcId, u32> = self.entries().map(|entry| (entry.tpc, entry.epoch)).collect();
+        wanted.into_iter().filter(|(tpc, _)| missed || !self.channels.contains_key(tpc)).collect()
+    }
+
+    /// Takes over what the storage holds after a final block.
+    pub fn read(&mut self, block: u32, now: Timestamp, channels: &[Stored]) {
+        for Stored { tpc, stored, ended: (epoch, version) } in channels {
+            let mut chain = OnChain::new(block, stored.as_ref());
+            version.iter().for_each(|version| chain.end(*epoch, *version));
+            chain.pass(now);
+            self.channels.insert(*tpc, chain);
+        }
+    }
+
+    /// Takes over a final block.
+    pub fn block(&mut self, block: &Block) {
+        if block.number <= self.block {
+            return;
+        }
+        self.block = block.number;
+        for chain in self.channels.values_mut() {
+            chain.pass(block.time);
+        }
+        for event in &block.events {
+            self.event(block.number, event);
+        }
+    }
+
+    fn event(&mut self, block: u32, event: &Event) {
+        let mut at = |tpc: &TpcId, change: &dyn Fn(&mut OnChain)| {
+            if let Some(chain) = self.channels.get_mut(tpc).filter(|chain| chain.as_of < block) {
+                change(chain);
+            }
+        };
+        match event {
+            Event::Updated(event) => {
+                event.entries.iter().for_each(|entry| at(&entry.tpc, &|chain| chain.order = entry.order()));
+            }
+            Event::TpcToppedUp(event::TpcToppedUp { tpc, epoch, .. })
+            | Event::TpcWithdrawn(event::TpcWithdrawn { tpc, epoch, .. }) => {
+                at(tpc, &|chain| chain.order = (*epoch, 0));
+            }
+            Event::TpcSplit(event) => {
+                if let Some((first, others)) = event.from.split_first() {
+                    at(first, &|chain| chain.order = (event.epoch, 0));
+                    others.iter().for_each(|tpc| at(tpc, &|chain| chain.gone = true));
+                }
+            }
+            Event::Disputed(event) => {
+                for disputed in &event.channels {
+                    at(&disputed.tpc, &|chain| {
+                        let (deadline, then) = (disputed.deadline, disputed.then);
+                        chain.dispute = Some(Dispute { deadline, then, began_at: disputed.version });
+                    });
+                }
+            }
+            Event::Settled(event) => event.channels.iter().for_each(|settled| {
+                at(&settled.tpc, &|chain| {
+                    chain.end(settled.epoch, settled.version);
+                    (chain.gone, chain.dispute) = (true, None);
+                });
+            }),
+            Event::TpcClosed(event) => at(&event.tpc, &|chain| (chain.gone, chain.dispute) = (true, None)),
+            _ => {}
+        }
+    }
+
+    /// Takes over all disputes at the best head.
+    pub fn head(&mut self, disputes: Vec<HeadDispute>) {
+        self.head = disputes.into_iter().map(|dispute| (dispute.tpc, dispute)).collect();
+    }
+
+    /// What has to be brought to the chain now, earliest deadline first: of each disputed channel, the highest update. Asked
+    /// again, it answers the same until a block shows that it is there.
+    pub fn rescues(&self) -> Vec<Rescue> {
+        let mut wanted: BTreeMap<UpdateId, Timestamp> = BTreeMap::new();
+        for (tpc, chain) in &self.channels {
+            let deadline = chain.dispute.map(|dispute| dispute.deadline);
+            let head = self.head.get(tpc).map(|dispute| dispute.deadline);
+            let Some(deadline) = deadline.or(head).filter(|_| !chain.is_due() && !chain.gone) else { continue };
+            let above = self.updates.iter().filter_map(|(id, signed)| {
+                let entry = signed.update.entries.iter().find(|entry| entry.tpc == *tpc)?;
+                (!chain.has(entry)).then_some((entry.order(), *id))
+            });
+            if let Some((_, id)) = above.max() {
+                let earliest = wanted.entry(id).or_insert(deadline);
+                *earliest = deadline.min(*earliest);
+            }
+        }
+        let mut rescues: Vec<_> = wanted
+            .into_iter()
+            .filter_map(|(id, deadline)| Some((deadline, self.updates.get(&id)?.clone())))
+            .flat_map(|(deadline, signed)| {
+                Call::of_updates([signed]).into_iter().map(move |call| Rescue { call, deadline })
+            })
+            .collect();
+        rescues.sort_by_key(|rescue| rescue.deadline);
+        rescues
+    }
+}
+
+impl Engine {
+    /// What proves the newest states of its channels, for a watcher. No key is in it.
+    pub fn evidence(&self) -> Evidence {
+        let own = self.held.iter().filter(|(_, held)| held.own.is_some());
+        Evidence { updates: own.filter_map(|(_, held)| held.signed()).collect() }
+    }
+}
