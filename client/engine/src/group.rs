@@ -90,6 +90,8 @@ pub struct Led {
     term: Term,
     registered: bool,
     stage: Stage,
+    /// What has formed it, until that has expired: for members that have not heard.
+    formed: Option<(Timestamp, Answers)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -253,7 +255,7 @@ impl Step<'_> {
                     let answered: BTreeSet<_> = answers.keys().copied().collect();
                     self.ask_members(&message, &answered);
                 }
-                _ => self.send(from, Message::Welcome { mpc, term: self.engine.led.get(&mpc).map_or(0, Led::term), channels: vec![] }),
+                _ => self.tell_formed(from, mpc),
             }
             return;
         }
@@ -300,8 +302,9 @@ impl Step<'_> {
             return self.send(from, Message::MpcCreateFailed { mpc, reason });
         }
         let answers = Answers::from([(from, by.signature)]);
+        let standings = own_standings(&creation, &owners, from, standings);
         let stage = Stage::Forming { creation, owners, initiator: from, answers, standings };
-        self.engine.led.insert(mpc, Led { term: 0, registered, stage });
+        self.engine.led.insert(mpc, Led { term: 0, registered, stage, formed: None });
         self.ask_members(&message, &BTreeSet::from([from]));
         self.formed(mpc);
     }
@@ -359,8 +362,7 @@ impl Step<'_> {
             return self.send(from, Message::MpcCreateFailed { mpc, reason: Reason::UnknownGroup });
         };
         let Stage::Forming { creation, owners, .. } = &led.stage else {
-            // It has not heard that all have signed.
-            return self.send(from, Message::WhoAreYou { mpc });
+            return self.tell_formed(from, mpc);
         };
         let named = owners.iter().any(|owners| owners.parties.contains(&from));
         let payload = self.creation_payload(creation, led.registered);
@@ -372,13 +374,18 @@ impl Step<'_> {
         else {
             return;
         };
-        answers.insert(from, signature);
-        let theirs = |standing: &Standing| {
-            let place = creation.members.iter().position(|member| member.tpc == standing.latest.tpc);
-            place.is_some_and(|place| owners[place].parties.contains(&from))
-        };
-        standings.extend(new_standings.into_iter().filter(theirs));
+        if answers.insert(from, signature).is_none() {
+            standings.extend(own_standings(creation, owners, from, new_standings));
+        }
         self.formed(mpc);
+    }
+
+    /// Tells a member again that all have signed.
+    fn tell_formed(&mut self, to: AccountId, mpc: MpcId) {
+        if let Some((_, answers)) = self.engine.led.get(&mpc).and_then(|led| led.formed.as_ref()) {
+            let signatures = listed(answers);
+            self.send(to, Message::MpcCreated { mpc, signatures });
+        }
     }
 
     /// All members have signed: the group exists.
@@ -395,7 +402,9 @@ impl Step<'_> {
             answers.iter().map(|(party, signature)| PartySignature { party: *party, signature: *signature }).collect();
         let (creation, owners, standings) = (creation.clone(), owners.clone(), standings.clone());
         if let Some(led) = self.engine.led.change(&mpc) {
-            led.stage = Stage::Open;
+            if let Stage::Forming { creation, answers, .. } = std::mem::replace(&mut led.stage, Stage::Open) {
+                led.formed = Some((creation.valid_until, answers));
+            }
         }
         for (member, owners) in creation.members.iter().zip(owners) {
             self.seat(mpc, member.tpc, owners, [true; 2], &standings);
@@ -722,6 +731,13 @@ impl Step<'_> {
             }
             self.stop_waiting(&Waits::Forming(mpc));
         }
+        let over = |led: &Led| led.formed.as_ref().is_some_and(|(valid_until, _)| now > *valid_until);
+        let heard: Vec<_> = self.engine.led.iter().filter(|(_, led)| over(led)).map(|(mpc, _)| *mpc).collect();
+        for mpc in heard {
+            if let Some(led) = self.engine.led.change(&mpc) {
+                led.formed = None;
+            }
+        }
         let expired = |led: &Led| match &led.stage {
             Stage::Forming { creation, .. } => now > creation.valid_until,
             Stage::Closing { close, .. } | Stage::Closed { close, .. } => now > close.valid_until,
@@ -809,9 +825,10 @@ impl Step<'_> {
             Some(led) if led.term < term => led.term = term,
             Some(_) => {}
             None if channels.is_empty() => return,
-            None => self.engine.led.insert(mpc, Led { term, registered, stage: Stage::Open }),
+            None => self.engine.led.insert(mpc, Led { term, registered, stage: Stage::Open, formed: None }),
         }
         let mut welcome = vec![];
+        let mut silent = BTreeSet::new();
         for Introduced { owners, standing } in channels {
             let tpc = standing.latest.tpc;
             let elsewhere = self.engine.channels.get(&tpc).and_then(|channel| channel.mpc).is_some_and(|other| other != mpc);
@@ -834,10 +851,15 @@ impl Step<'_> {
             }
             self.learn(from, &[standing]);
             welcome.push(tpc);
+            if !introduced[1 - index] {
+                silent.insert(owners.parties[1 - index]);
+            }
         }
         for shown in held {
-            self.learn_shown(mpc, shown);
+            self.learn_shown(from, mpc, shown);
         }
+        // The other owners have to introduce their channels too.
+        silent.into_iter().for_each(|owner| self.send(owner, Message::WhoAreYou { mpc }));
         if !welcome.is_empty() {
             self.send(from, Message::Welcome { mpc, term, channels: welcome.clone() });
         }
@@ -860,7 +882,7 @@ impl Step<'_> {
     }
 
     /// An update that a member holds over channels of a group.
-    fn learn_shown(&mut self, mpc: MpcId, shown: Shown) {
+    fn learn_shown(&mut self, from: AccountId, mpc: MpcId, shown: Shown) {
         let Shown { update, owners, signatures } = shown;
         let id = Action::Update(&update).payload(&Native, &self.engine.domain);
         let tpcs = update.entries.iter().map(|entry| &entry.tpc);
@@ -870,6 +892,10 @@ impl Step<'_> {
         }
         if signatures.len() == expected.len() {
             return self.missed(vec![SignedUpdate { update, owners, signatures }]);
+        }
+        if let Some(signed) = self.engine.held.get(&id).and_then(Held::signed) {
+            // It has not heard that the update is complete.
+            return self.send(from, Message::Missed { updates: vec![signed] });
         }
         let known = |tpc: &TpcId| self.engine.channels.get(tpc).is_some_and(|channel| channel.mpc == Some(mpc));
         let above = update.entries.iter().any(|entry| {
@@ -892,7 +918,7 @@ impl Step<'_> {
     pub(crate) fn welcomed(&mut self, from: AccountId, mpc: MpcId, term: Term, channels: &[TpcId]) {
         let own: Vec<_> = self.engine.channels().filter(|(_, channel)| channel.mpc == Some(mpc)).map(|(tpc, _)| *tpc).collect();
         let Some(member) = self.engine.memberships.change(&mpc) else { return };
-        if member.coordinator == from && member.term == term && own.iter().all(|tpc| channels.contains(tpc)) {
+        if member.is_open() && member.coordinator == from && member.term == term && own.iter().all(|tpc| channels.contains(tpc)) {
             member.welcomed = true;
             self.stop_waiting(&Waits::Welcome(mpc));
         }
@@ -1014,6 +1040,27 @@ impl Engine {
         let signatures = held.signatures.clone().unwrap_or_else(|| own.into_iter().collect());
         Shown { update: held.update.clone(), owners: held.owners.clone(), signatures }
     }
+}
+
+/// What a member says about its own channels in a group, once for each.
+fn own_standings(
+    creation: &MpcCreation,
+    owners: &[Owners],
+    from: AccountId,
+    standings: Vec<Standing>,
+) -> Vec<Standing> {
+    let own: BTreeSet<_> = creation
+        .members
+        .iter()
+        .zip(owners)
+        .filter(|(_, owners)| owners.parties.contains(&from))
+        .map(|(member, _)| member.tpc)
+        .collect();
+    let mut once: BTreeMap<TpcId, Standing> = BTreeMap::new();
+    for standing in standings.into_iter().filter(|standing| own.contains(&standing.latest.tpc)) {
+        once.entry(standing.latest.tpc).or_insert(standing);
+    }
+    once.into_values().collect()
 }
 
 fn listed(answers: &Answers) -> Vec<PartySignature> {

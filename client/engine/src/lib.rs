@@ -489,6 +489,8 @@ pub struct Engine {
     parked: VecDeque<sign::Parked>,
     /// Requests to the application.
     requests: BTreeMap<u64, sign::Request>,
+    /// The payments of others that the application has approved.
+    approved: BTreeSet<PaymentId>,
     next_request: u64,
     /// What is sent again unless it is answered.
     timers: time::Timers,
@@ -544,6 +546,7 @@ impl Engine {
             reservations: BTreeMap::new(),
             parked: VecDeque::new(),
             requests: BTreeMap::new(),
+            approved: BTreeSet::new(),
             next_request: 0,
             timers: time::Timers::default(),
         };

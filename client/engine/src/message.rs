@@ -209,6 +209,8 @@ pub enum Reason {
     WrongPosition,
     #[error("the party does not let go what the round takes from it")]
     Declined,
+    #[error("payment {} takes from the party what it has not permitted: its application is asked", .0.number)]
+    NotPermitted(PaymentId),
     #[error("payment {} of the party is not one that it waits for", .0.number)]
     UnknownPayment(PaymentId),
     #[error("the leader has no right to ask for signatures over channel {0}: ask for consent first, or in turn")]

@@ -139,9 +139,10 @@ impl Step<'_> {
             return;
         }
         let leader = self.engine.leads_payment(&id, &pending.over);
-        let message = Message::Pay { payment: pending.payment.clone(), over: pending.over.clone() };
+        let over = self.lead_by(pending.over.clone()).unwrap_or_else(|_| pending.over.clone());
+        let message = Message::Pay { payment: pending.payment.clone(), over: over.clone() };
         match leader {
-            Some(leader) if leader != self.engine.account || matches!(pending.over, Over::Group { .. }) => {
+            Some(leader) if leader != self.engine.account || matches!(over, Over::Group { .. }) => {
                 self.send(leader, message);
             }
             Some(_) => self.wait_again(id),
@@ -231,7 +232,8 @@ impl Step<'_> {
         if id.by != self.engine.account || self.engine.leads_payment(&id, &pending.over) != Some(from) {
             return self.ignore("a rejection of a payment that its sender does not lead");
         }
-        if matches!(reason, Reason::Full) {
+        if matches!(reason, Reason::Full | Reason::NotPermitted(_)) {
+            // It is asked for again.
             return;
         }
         self.void_payment(id, Some(reason));
@@ -304,6 +306,9 @@ impl Engine {
             Over::Group { mpc, .. } => self.memberships.get(mpc).map(|member| member.coordinator),
             Over::Channel(tpc) => {
                 let channel = self.channels.get(tpc).filter(|channel| !channel.on_chain.gone)?;
+                if let Some(mpc) = channel.mpc {
+                    return self.memberships.get(&mpc).map(|member| member.coordinator);
+                }
                 let pending = self.pending.get(id)?;
                 let (out, back) = pending.payment.sums(self.account, channel.owners.asset)?;
                 Some(if out > back { self.account } else { channel.peer(self.account) })

@@ -4,6 +4,7 @@ use crate::{
     channel::{change, Channel},
     message::{Message, Move, Reason, Right},
     payment::{Payment, Scope},
+    round::MAX_HANGING,
     sign::MAX_FOLDED,
     Engine, Over, Step,
 };
@@ -18,6 +19,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 /// The most payments that wait in a group. Whoever asks for more is told to try again later.
 const MAX_QUEUE: usize = 65_536;
 
+/// How often a payment waits for members that have not introduced their channels.
+const MAX_WAITS: u32 = 8;
+
 /// A payment that waits for its round.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Queued {
@@ -26,6 +30,8 @@ pub(crate) struct Queued {
     pub scope: Scope,
     pub confirm: bool,
     pub tries: u32,
+    /// How often it has waited for members that have not introduced themselves.
+    pub waits: u32,
 }
 
 /// A round that is being put together.
@@ -58,6 +64,8 @@ impl Planners {
 enum Delay {
     /// It may be later.
     Later,
+    /// Not all owners of the group's channels have introduced them yet.
+    Introduced,
     /// It cannot be.
     Never(Reason),
 }
@@ -81,7 +89,7 @@ impl Step<'_> {
             return self.start_group_rounds(mpc);
         }
         let queue = self.engine.queues.entry(mpc).or_default();
-        queue.push_back(Queued { from, payment, scope, confirm, tries: 0 });
+        queue.push_back(Queued { from, payment, scope, confirm, tries: 0, waits: 0 });
         self.start_group_rounds(mpc);
     }
 
@@ -113,9 +121,17 @@ impl Step<'_> {
             assemblies.push(first);
         }
         let mut later = VecDeque::new();
-        while let Some(queued) = self.engine.queues.get_mut(&mpc).and_then(VecDeque::pop_front) {
+        while let Some(mut queued) = self.engine.queues.get_mut(&mpc).and_then(VecDeque::pop_front) {
             match self.fit(mpc, &queued, &mut assemblies) {
                 Ok(()) => {}
+                Err(Delay::Introduced) if queued.waits < MAX_WAITS => {
+                    queued.waits += 1;
+                    later.push_back(queued);
+                }
+                Err(Delay::Introduced) => {
+                    let reason = Reason::UnknownGroup;
+                    self.send(queued.from, Message::PayReject { payment: queued.payment.id, reason });
+                }
                 Err(Delay::Later) => later.push_back(queued),
                 Err(Delay::Never(reason)) => {
                     self.send(queued.from, Message::PayReject { payment: queued.payment.id, reason });
@@ -149,10 +165,12 @@ impl Step<'_> {
             tpcs.extend(assemblies[*place].moves.keys());
         }
         let folded: usize = places.iter().map(|place| assemblies[*place].queued.len()).sum();
-        let free = tpcs.iter().all(|tpc| self.engine.is_free(tpc));
+        let free = tpcs.iter().all(|tpc| self.engine.is_free(tpc) && self.engine.hanging_on(tpc).len() < MAX_HANGING);
         if !free || tpcs.len() > MAX_CHANNELS || folded >= MAX_FOLDED {
             moves.iter().for_each(|(tpc, change)| self.engine.take_back(mpc, tpc, *change));
-            let busy = tpcs.iter().any(|tpc| self.engine.is_in_round(tpc));
+            let busy = tpcs.iter().any(|tpc| {
+                self.engine.is_in_round(tpc) || self.engine.hanging_on(tpc).len() >= MAX_HANGING
+            });
             let unusable = tpcs.iter().find(|tpc| !self.engine.is_free(tpc) && !busy);
             return Err(match unusable {
                 Some(tpc) => Delay::Never(Reason::NotOnChain(*tpc)),
@@ -216,8 +234,17 @@ impl Engine {
                 Err(reason) => {
                     moves.iter().for_each(|(tpc, change)| self.take_back(mpc, tpc, *change));
                     let seats = self.seats.get(&mpc).into_iter().flatten();
-                    let waits = seats.into_iter().any(|tpc| self.is_in_round(tpc));
-                    return Err(if waits { Delay::Later } else { Delay::Never(Reason::NoPlan(reason)) });
+                    let seats: Vec<_> = seats.collect();
+                    let unknown = |tpc: &&TpcId| {
+                        self.channels.get(*tpc).is_some_and(|channel| channel.introduced != [true; 2])
+                    };
+                    return Err(if seats.iter().any(|tpc| self.is_in_round(tpc)) {
+                        Delay::Later
+                    } else if seats.iter().any(unknown) {
+                        Delay::Introduced
+                    } else {
+                        Delay::Never(Reason::NoPlan(reason))
+                    });
                 }
             }
         }

@@ -22,7 +22,7 @@ use protocol::{
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most rounds over a channel that hang beside each other. From then on the newest is asked for again.
-const MAX_HANGING: usize = 8;
+pub(crate) const MAX_HANGING: usize = 8;
 
 /// The most attempts to get consent for a round before it is given up.
 const MAX_PROPOSALS: u32 = 3;
@@ -182,12 +182,25 @@ impl Step<'_> {
         for tpc in round.tpcs() {
             self.engine.in_round.entry(tpc).or_default().insert(number);
         }
+        let tpcs: BTreeSet<_> = round.tpcs().collect();
         self.engine.rounds.keep(number, round);
+        self.forget_covered(&tpcs);
         self.wait_for(Waits::Round(number));
         if consent {
             self.propose(number);
         } else {
             self.compose(number);
+        }
+    }
+
+    /// Forgets the oldest rounds that hang over channels which a newer round names too: that one decides them.
+    fn forget_covered(&mut self, tpcs: &BTreeSet<TpcId>) {
+        let hanging: BTreeSet<u64> = tpcs.iter().flat_map(|tpc| self.engine.hanging_on(tpc)).collect();
+        let covered = hanging.into_iter().filter(|number| self.engine.live_tpcs(*number).is_subset(tpcs));
+        let covered: Vec<_> = covered.collect();
+        let old = covered.len().saturating_sub(MAX_HANGING / 2);
+        for number in covered.into_iter().take(old) {
+            self.end_round(number);
         }
     }
 
@@ -230,7 +243,10 @@ impl Step<'_> {
         if let Reason::Outdated(standings) = &reason {
             self.learn(from, standings);
         }
-        let busy = matches!(reason, Reason::InFlight(_) | Reason::Reserved(_) | Reason::Disputed(_) | Reason::Outdated(_));
+        let busy = matches!(
+            reason,
+            Reason::InFlight(_) | Reason::Reserved(_) | Reason::Disputed(_) | Reason::Outdated(_) | Reason::NotPermitted(_)
+        );
         self.give_up(number, (!busy).then_some(reason));
     }
 
@@ -373,15 +389,6 @@ impl Step<'_> {
                 if round.is_asked(&first) && !signatures.contains_key(&first) {
                     return self.ask_to_sign(number, &[first]);
                 }
-                let left = round.mpc.filter(|_| hangs).is_some_and(|mpc| {
-                    let seats = self.engine.seats.get(&mpc);
-                    self.engine.live_tpcs(number).iter().any(|tpc| seats.is_none_or(|seats| !seats.contains(tpc)))
-                });
-                if left {
-                    // Its channels are not this coordinator's any more: their owners decide the update.
-                    self.end_round(number);
-                    return;
-                }
                 if hangs && self.replace(number) {
                     return;
                 }
@@ -402,19 +409,24 @@ impl Step<'_> {
             return false;
         }
         match (round.right, round.mpc) {
-            (Right::Turn, _) => {
+            (Right::Turn, _) if round.tpcs().all(|tpc| {
+                self.engine.channels.get(&tpc).is_none_or(|channel| channel.mpc.is_none())
+            }) =>
+            {
                 let before = self.engine.rounds.len();
                 round.tpcs().for_each(|tpc| self.start_own_round(tpc));
                 self.engine.rounds.len() > before
             }
-            (_, Some(mpc)) => self.heal(mpc, number),
-            (right, None) => {
+            (_, Some(mpc)) if self.heal(mpc, number) => true,
+            // The right by which it was led is gone: everybody is asked for consent.
+            _ => {
                 let live = self.engine.live_tpcs(number);
                 let named = round.moves.iter().zip(&round.owners).filter(|(moved, _)| live.contains(&moved.tpc));
                 let (moves, owners): (Vec<_>, Vec<_>) =
                     named.map(|(moved, owners)| (Move { change: 0, ..*moved }, *owners)).unzip();
-                if !moves.is_empty() {
-                    self.lead(right, None, vec![], owners, moves, vec![]);
+                let waits = moves.iter().any(|moved| self.engine.is_in_round(&moved.tpc));
+                if !moves.is_empty() && !waits {
+                    self.lead(Right::Consent, None, vec![], owners, moves, vec![]);
                 }
                 true
             }
@@ -586,12 +598,17 @@ impl Step<'_> {
         round.hangs = true;
         let unsigned = matches!(&round.stage, Stage::Signing { signatures, .. } if signatures.is_empty());
         let round = round.clone();
+        round.tpcs().for_each(|tpc| self.engine.planners_reach(&tpc));
         let refuses = |payment: &&Payment| match &reason {
-            Reason::UnknownPayment(id) => payment.id == *id,
+            Reason::UnknownPayment(id) | Reason::NotPermitted(id) => payment.id == *id,
             Reason::Outdated(_) | Reason::NotLeader(_) => false,
             _ => payment.transfers.iter().any(|part| part.from == from) || payment.id.by == from,
         };
-        let refused: Vec<_> = round.payments.iter().filter(refuses).map(|payment| payment.id).collect();
+        let mut refused: Vec<_> = round.payments.iter().filter(refuses).map(|payment| payment.id).collect();
+        if matches!(reason, Reason::Declined) && refused.is_empty() {
+            // Somebody does not pass the money on.
+            refused = round.payments.iter().map(|payment| payment.id).collect();
+        }
         for id in &refused {
             if round.mpc.is_some() {
                 self.send(id.by, Message::PayReject { payment: *id, reason: reason.clone() });
@@ -725,6 +742,7 @@ impl Step<'_> {
                 if let Some(round) = self.engine.rounds.change(&number) {
                     round.hangs = true;
                 }
+                self.engine.round_tpcs(number).iter().for_each(|tpc| self.engine.planners_reach(tpc));
             }
         }
     }
@@ -769,6 +787,11 @@ impl Engine {
         rounds.any(|number| self.rounds.get(number).is_some_and(|round| !round.hangs))
     }
 
+    /// The channels of a round.
+    fn round_tpcs(&self, number: u64) -> BTreeSet<TpcId> {
+        self.rounds.get(&number).map(|round| round.tpcs().collect()).unwrap_or_default()
+    }
+
     /// The channels of a round whose update may still move them: they are in the epoch that it names.
     pub(crate) fn live_tpcs(&self, number: u64) -> BTreeSet<TpcId> {
         let Some(round) = self.rounds.get(&number) else { return BTreeSet::new() };
@@ -790,7 +813,16 @@ impl Engine {
                     (Right::Turn, Some(index)) => channel.next_turn(index)?,
                     _ => channel.next_version()?,
                 };
-                (channel.latest, next.max(heard.min(channel.furthest()).checked_add(1)?))
+                // What both owners say is newer than what this account knows, if it does not own the channel.
+                let agreed = told().next().map(|standing| standing.latest).filter(|latest| {
+                    told().count() == 2
+                        && told().all(|standing| standing.latest == *latest)
+                        && latest.order() > channel.latest.order()
+                        && !self.owns(&channel.owners)
+                });
+                let latest = agreed.unwrap_or(channel.latest);
+                let next = next.max(latest.version.checked_add(1)?);
+                (latest, next.max(heard.min(channel.furthest()).checked_add(1)?))
             }
             None => {
                 let latest = told().next()?.latest;

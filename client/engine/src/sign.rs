@@ -53,8 +53,8 @@ pub(crate) struct Reservation {
 pub(crate) enum Stop {
     /// The chain has to be asked about these channels first.
     Read(Vec<(TpcId, u32)>),
-    /// The application has to be asked first.
-    Ask,
+    /// The application has to be asked first: about the payment, or about passing money on.
+    Ask(Option<PaymentId>),
     /// It is refused.
     No(Reason),
 }
@@ -132,7 +132,10 @@ impl Step<'_> {
         };
         match stop {
             Stop::Read(channels) => self.park(Parked { from, message, approved }, channels),
-            Stop::Ask => {
+            Stop::Ask(payment) => {
+                // Nobody waits for the application's word: what was folded with it goes on without it.
+                let reason = payment.map_or(Reason::Declined, Reason::NotPermitted);
+                self.reject(from, &message, reason);
                 let wants = match &message {
                     Message::Propose { payments, .. } | Message::Update { payments, .. } => payments.clone(),
                     _ => vec![],
@@ -167,7 +170,14 @@ impl Step<'_> {
     pub(crate) fn answer(&mut self, request: u64, accept: bool) -> Result<Answer, Refusal> {
         let Request { from, message } = self.engine.requests.remove(&request).ok_or(Refusal::Unknown)?;
         match (accept, message) {
-            (true, message @ (Message::Propose { .. } | Message::Update { .. })) => self.asked(from, message, true),
+            // It is asked for again: then it is permitted, once.
+            (true, Message::Propose { payments, .. } | Message::Update { payments, .. }) => {
+                self.engine.approved.extend(payments.iter().map(|payment| payment.id));
+                while self.engine.approved.len() > MAX_REQUESTS {
+                    self.engine.approved.pop_first();
+                }
+            }
+            (false, Message::Propose { .. } | Message::Update { .. }) => {}
             (true, Message::Agree { agreement, signature, led }) => {
                 self.asked_to_agree(from, agreement, signature, led, true);
             }
@@ -448,7 +458,7 @@ impl Step<'_> {
                 if transfer.from == account {
                     flow.out = flow.out.checked_add(transfer.amount).ok_or(Reason::WrongPosition)?;
                     if !known {
-                        flow.owed.push((payment.id.by, transfer.amount));
+                        flow.owed.push((payment.id, transfer.amount));
                     }
                 }
                 if transfer.to == account {
@@ -461,15 +471,18 @@ impl Step<'_> {
                 return Err(Reason::WrongPosition.into());
             }
             let passed = flow.falls.saturating_sub(flow.out);
-            let asks = flow.owed.iter().map(|(by, amount)| (Grantee::Party(*by), Purpose::Pay, *amount));
-            let passes = (passed > 0).then_some((asked.leader(), Purpose::PassOn, passed));
-            for (grantee, purpose, amount) in asks.chain(passes).filter(|_| !approved) {
+            let owed = flow.owed.iter().filter(|(payment, _)| !self.engine.approved.contains(payment));
+            let asks = owed.map(|(id, amount)| (Some(*id), Grantee::Party(id.by), Purpose::Pay, *amount));
+            let passed_on = (None, asked.leader(), Purpose::PassOn, passed);
+            let all_approved = || asked.payments.iter().all(|payment| self.engine.approved.contains(&payment.id));
+            let passes = (passed > 0 && (asked.payments.is_empty() || !all_approved())).then_some(passed_on);
+            for (payment, grantee, purpose, amount) in asks.chain(passes).filter(|_| !approved) {
                 let permission = self.permission(grantee, purpose, asset, amount, &flow.falling, &used);
                 let group = asked.group().map(|group| (group, purpose)).filter(|_| permission.is_none());
                 let by_group = group.and_then(|(group, purpose)| {
                     self.permission(group, purpose, asset, amount, &flow.falling, &used)
                 });
-                used.push((permission.or(by_group).ok_or(Stop::Ask)?, amount));
+                used.push((permission.or(by_group).ok_or(Stop::Ask(payment))?, amount));
             }
         }
         Ok(used)
@@ -787,7 +800,7 @@ struct Flow {
     out: Balance,
     back: Balance,
     /// What of that it has not commanded, and who asks for it.
-    owed: Vec<(AccountId, Balance)>,
+    owed: Vec<(PaymentId, Balance)>,
     /// Its channels that fall.
     falling: Vec<TpcId>,
 }

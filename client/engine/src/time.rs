@@ -200,7 +200,7 @@ impl Step<'_> {
         waits.extend(engine.calls.iter().map(|(id, _)| Waits::Call(*id)));
         waits.extend(engine.memberships.iter().filter(|(_, member)| member.is_waiting()).map(|(mpc, _)| Waits::Forming(*mpc)));
         waits.extend(engine.memberships.iter().filter(|(_, member)| !member.welcomed).map(|(mpc, _)| Waits::Welcome(*mpc)));
-        waits.extend(engine.pending.iter().filter(|(id, pending)| engine.leads_payment(id, &pending.over) != Some(engine.account)).map(|(id, _)| Waits::Payment(*id)));
+        waits.extend(engine.pending.iter().filter(|(id, pending)| engine.signed_in(id).next().is_none() && engine.leads_payment(id, &pending.over) != Some(engine.account)).map(|(id, _)| Waits::Payment(*id)));
         for what in waits {
             self.wait_for(what);
             self.again(what, 0, self.engine.clock);
