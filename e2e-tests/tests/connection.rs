@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // A failure here fails the test.
 
 use chain::{
+    block_on,
     contract::{Bundle, CallError, Contract},
     node::NodeChain,
     Chain, ChainError, NodeError, UNIT,
@@ -17,13 +18,13 @@ use std::{
 
 const DEPOSITS: u128 = 30;
 
-#[test]
-fn a_connection_that_is_cut_comes_back_and_nothing_is_sent_twice() {
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_connection_that_is_cut_comes_back_and_nothing_is_sent_twice() {
     let node = TestNode::start();
     let proxy = Proxy::before(node.port());
     let alice = keys("//Alice");
-    let mut chain = NodeChain::connect(&proxy.url()).unwrap();
-    let (contract, _) = Contract::deploy(&mut chain, &alice, &Bundle::built_in().unwrap()).unwrap();
+    let mut chain = NodeChain::connect(&proxy.url()).await.unwrap();
+    let (contract, _) = Contract::deploy(&mut chain, &alice, &Bundle::built_in().unwrap()).await.unwrap();
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -33,7 +34,7 @@ fn a_connection_that_is_cut_comes_back_and_nothing_is_sent_twice() {
             }
         });
         for _ in 0..DEPOSITS {
-            let called = contract.call(&mut chain, &alice, UNIT, &Deposit {});
+            let called = block_on(contract.call(&mut chain, &alice, UNIT, &Deposit {}));
             if called.is_err() {
                 done.store(true, Ordering::Relaxed);
             }
@@ -42,31 +43,31 @@ fn a_connection_that_is_cut_comes_back_and_nothing_is_sent_twice() {
         done.store(true, Ordering::Relaxed);
     });
     assert!(chain.losses() > 0, "the connection was cut");
-    let mut direct = NodeChain::connect(&node.url()).unwrap();
+    let mut direct = NodeChain::connect(&node.url()).await.unwrap();
     let ledger = LedgerBalance { account: alice.account(), asset: protocol::Asset::Native };
-    assert_eq!(contract.query(&mut direct, &ledger).unwrap(), DEPOSITS * UNIT, "each deposit was made once");
+    assert_eq!(contract.query(&mut direct, &ledger).await.unwrap(), DEPOSITS * UNIT, "each deposit was made once");
 }
 
-#[test]
-fn a_node_that_comes_back_empty_is_not_taken_for_the_old_one() {
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_node_that_comes_back_empty_is_not_taken_for_the_old_one() {
     let mut node = TestNode::start();
     let (port, url) = (node.port(), node.url());
     let alice = keys("//Alice");
-    let mut chain = NodeChain::connect(&url).unwrap();
-    let (contract, _) = Contract::deploy(&mut chain, &alice, &Bundle::built_in().unwrap()).unwrap();
+    let mut chain = NodeChain::connect(&url).await.unwrap();
+    let (contract, _) = Contract::deploy(&mut chain, &alice, &Bundle::built_in().unwrap()).await.unwrap();
     node.kill();
     let _fresh = TestNode::start_on(port);
-    let refused = contract.call(&mut chain, &alice, UNIT, &Deposit {}).map(|_| ()).unwrap_err();
+    let refused = contract.call(&mut chain, &alice, UNIT, &Deposit {}).await.map(|_| ()).unwrap_err();
     assert_eq!(refused, CallError::Chain(NodeError::Reset { url, block: 1 }.into()));
 }
 
-#[test]
-fn a_node_that_stays_away_is_given_up() {
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_node_that_stays_away_is_given_up() {
     let mut node = TestNode::start();
-    let mut chain = NodeChain::connect(&node.url()).unwrap();
+    let mut chain = NodeChain::connect(&node.url()).await.unwrap();
     chain.set_patience(Duration::from_secs(1));
     node.kill();
-    let error = chain.time().unwrap_err();
+    let error = chain.time().await.unwrap_err();
     assert!(matches!(&error, ChainError::Node(NodeError::Lost { seconds: 1, .. })), "{error}");
 }
 
@@ -110,8 +111,8 @@ fn another_chain_is_refused_by_name() {
     fails_with(&["info", "--node", &url], &expected);
 }
 
-#[test]
-fn a_deployment_or_an_account_that_does_not_serve_is_one_line_that_says_what_to_do() {
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_deployment_or_an_account_that_does_not_serve_is_one_line_that_says_what_to_do() {
     let node = TestNode::start();
     let url = node.url();
     let on = |arguments: &[&'static str]| [arguments, &["--node"]].concat();
@@ -137,9 +138,9 @@ fn a_deployment_or_an_account_that_does_not_serve_is_one_line_that_says_what_to_
     );
     fails(&["deploy", "--bundle", "no such file"], "error: no such file cannot be read: No such file or directory");
     // A contract, but another one.
-    let mut chain = NodeChain::connect(&url).unwrap();
+    let mut chain = NodeChain::connect(&url).await.unwrap();
     let other = chain::Instantiation { code: contract_that(&[]), data: vec![], salt: vec![] };
-    let (account, _) = chain.instantiate(&keys("//Alice"), other).unwrap();
+    let (account, _) = chain.instantiate(&keys("//Alice"), other).await.unwrap();
     let address = chain::keys::address(&account);
     let arguments = ["info", "--contract", &address, "--node", &url];
     fails_with(
@@ -150,7 +151,7 @@ fn a_deployment_or_an_account_that_does_not_serve_is_one_line_that_says_what_to_
     let bundle = Bundle::built_in().unwrap();
     let data = protocol::abi::Message::call_data(&protocol::abi::New { genesis_hash: [1; 32] }, &chain::keys::Native);
     let foreign = chain::Instantiation { code: bundle.wasm, data, salt: vec![] };
-    let (account, _) = chain.instantiate(&keys("//Alice"), foreign).unwrap();
+    let (account, _) = chain.instantiate(&keys("//Alice"), foreign).await.unwrap();
     let address = chain::keys::address(&account);
     let arguments = ["info", "--contract", &address, "--node", &url];
     fails_with(

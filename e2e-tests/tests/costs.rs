@@ -2,18 +2,20 @@
 #![allow(clippy::unwrap_used)] // A failure here fails the test.
 
 use chain::{
+    block_on,
     costs::{measure, table, Bench, SIZES},
     node::NodeChain,
     ChainError,
 };
 use e2e_tests::TestNode;
 
-#[test]
-fn the_cost_table_of_a_node_is_the_committed_one() {
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn the_cost_table_of_a_node_is_the_committed_one() {
     let node = TestNode::start();
-    let rows =
-        measure(&SIZES, |parties| Bench::new(NodeChain::connect(&node.url()).map_err(ChainError::from)?, parties))
-            .unwrap();
+    let rows = measure(&SIZES, |parties| {
+        Bench::new(block_on(NodeChain::connect(&node.url())).map_err(ChainError::from)?, parties)
+    })
+    .unwrap();
     let committed = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/costs.md")).unwrap();
     let (_, rest) = committed.split_once("| Message |").unwrap();
     let (rest, _) = rest.split_once("\n\n").unwrap();

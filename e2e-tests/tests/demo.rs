@@ -94,10 +94,10 @@ fn a_second_demo_on_the_same_node_has_a_deployment_of_its_own() {
     }
 }
 
-#[test]
-fn a_demo_whose_node_is_killed_says_so_and_a_fresh_node_plays_it() {
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_demo_whose_node_is_killed_says_so_and_a_fresh_node_plays_it() {
     let mut node = TestNode::start();
-    let mut watch = NodeChain::connect(&node.url()).expect("it listens");
+    let mut watch = NodeChain::connect(&node.url()).await.expect("it listens");
     let playing = braid()
         .args(["demo", "--players", "6", "--rounds", "2000", "--json", "--node", &node.url()])
         .stdout(Stdio::piped())
@@ -105,7 +105,7 @@ fn a_demo_whose_node_is_killed_says_so_and_a_fresh_node_plays_it() {
         .spawn()
         .expect("the command starts");
     // The deployment is in the first block; dozens of calls follow the fifth.
-    while watch.identity().expect("it answers").block < 5 {
+    while watch.identity().await.expect("it answers").block < 5 {
         thread::sleep(Duration::from_millis(5));
     }
     node.kill();

@@ -23,16 +23,16 @@ fn json(finished: &Finished) -> Value {
     serde_json::from_str(&finished.stdout).unwrap()
 }
 
-#[test]
-fn an_old_state_is_disputed_answered_by_a_watcher_and_settled_with_the_command_line() {
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn an_old_state_is_disputed_answered_by_a_watcher_and_settled_with_the_command_line() {
     let node = TestNode::start();
     let url = node.url();
-    let mut chain = NodeChain::connect(&url).unwrap();
+    let mut chain = NodeChain::connect(&url).await.unwrap();
     let mut users = ["//Alice", "//Bob"].map(|suri| (suri, keys(suri)));
     users.sort_by_key(|(_, keys)| keys.account());
     let [(cheat, first), (_, second)] = users;
     let peer = second.account();
-    let (contract, _) = Contract::deploy(&mut chain, &first, &Bundle::built_in().unwrap()).unwrap();
+    let (contract, _) = Contract::deploy(&mut chain, &first, &Bundle::built_in().unwrap()).await.unwrap();
     let at = address(&contract.account);
     let mut world = Local::new(chain, contract, vec![first, second], STAKE).unwrap();
     for user in 0..2 {
@@ -67,16 +67,16 @@ fn an_old_state_is_disputed_answered_by_a_watcher_and_settled_with_the_command_l
 
     let disputed = json(&command("dispute", &["--tpc", &id, "--suri", cheat, "--states", &old]));
     assert_eq!(disputed["brought"][0]["message"], "update");
-    let stored = world.contract.query(&mut world.chain, &GetTpc { id: tpc }).unwrap().unwrap();
+    let stored = world.query(&GetTpc { id: tpc }).unwrap().unwrap();
     assert_eq!(stored.balances, [STAKE - UNIT, STAKE + UNIT], "the old state is on chain");
     assert_eq!(disputed["deadline_ms"], stored.dispute.unwrap().deadline);
     says(&command("settle", &["--tpc", &id, "--suri", cheat]), "wait until then");
-    let before = world.chain.free_balance(peer).unwrap();
+    let before = world.chain.free_balance(peer).await.unwrap();
 
     let watched = json(&command("watch", &["--states", &newest, "--suri", "//Ferdie", "--once"]));
     assert_eq!((&watched["message"], &watched["refusal"]), (&Value::from("update"), &Value::Null));
     let settled = json(&command("settle", &["--tpc", &id, "--suri", cheat, "--wait"]));
     assert_eq!(settled["message"], "settle");
-    assert_eq!(world.chain.free_balance(peer).unwrap(), before + STAKE + 21 * UNIT);
-    assert_eq!(world.contract.query(&mut world.chain, &GetTpc { id: tpc }), Ok(None));
+    assert_eq!(world.chain.free_balance(peer).await.unwrap(), before + STAKE + 21 * UNIT);
+    assert_eq!(world.query(&GetTpc { id: tpc }), Ok(None));
 }

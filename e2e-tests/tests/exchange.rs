@@ -5,6 +5,7 @@
 mod token;
 
 use chain::{
+    block_on,
     contract::CallError,
     costs::{Bench, Channel},
     keys::Native,
@@ -72,29 +73,29 @@ fn exchanged<C: Chain>(mut bench: Bench<C>) -> ([u128; 2], Vec<CallError>) {
     let withheld = exchange(&bench, others, second);
     let ids = vec![tokens.entry.tpc, others.entry.tpc];
     bench.call(0, 0, &DisputeChannels { channels: ids.clone(), then: Resolution::Settle }).unwrap();
-    let stored = bench.contract.query(&mut bench.chain, &GetTpc { id: ids[1] }).unwrap().unwrap();
-    bench.chain.wait_until(&alice, stored.dispute.unwrap().deadline).unwrap();
+    let stored = bench.query(&GetTpc { id: ids[1] }).unwrap().unwrap();
+    block_on(bench.chain.wait_until(&alice, stored.dispute.unwrap().deadline)).unwrap();
     let mut refused = vec![bench.call(1, 0, &withheld).unwrap_err()];
     assert_eq!(bench.call(0, 0, &SettleChannels { channels: ids.clone() }).unwrap().answer, 2);
     refused.push(bench.call(1, 0, &withheld).unwrap_err());
-    assert_eq!(bench.contract.query(&mut bench.chain, &GetEnded { id: ids[1], epoch: 0 }), Ok(Some(0)));
-    let stays = bench.contract.query(&mut bench.chain, &GetTpc { id: second.entry.tpc }).unwrap().unwrap();
+    assert_eq!(bench.query(&GetEnded { id: ids[1], epoch: 0 }), Ok(Some(0)));
+    let stays = bench.query(&GetTpc { id: second.entry.tpc }).unwrap().unwrap();
     assert_eq!(stays.balances, [UNIT, UNIT], "the withheld exchange counts in neither channel");
 
     let held = [0, 1].map(|user| {
         let account = bench.users[user].account();
         let asset = Asset::Psp22(token.account);
-        let amount = bench.contract.query(&mut bench.chain, &LedgerBalance { account, asset }).unwrap();
+        let amount = bench.query(&LedgerBalance { account, asset }).unwrap();
         bench.call(user, 0, &WithdrawPsp22 { token: token.account, amount }).unwrap();
         token.query(&mut bench.chain, &BalanceOf { owner: account }).unwrap()
     });
     (held, refused)
 }
 
-#[test]
-fn an_exchange_counts_for_both_assets_or_for_none_on_both_chains() {
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn an_exchange_counts_for_both_assets_or_for_none_on_both_chains() {
     let node = TestNode::start();
-    let on_node = exchanged(Bench::new(NodeChain::connect(&node.url()).unwrap(), 2).unwrap());
+    let on_node = exchanged(Bench::new(NodeChain::connect(&node.url()).await.unwrap(), 2).unwrap());
     let embedded = exchanged(Bench::new(Devchain::new(), 2).unwrap());
     assert_eq!(on_node.0, [SUPPLY - 30, SUPPLY + 30]);
     assert_eq!(on_node.0, embedded.0);

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // A failure here fails the test.
 
 use chain::{
+    block_on,
     contract::CallError,
     costs::{Bench, Channel},
     node::NodeChain,
@@ -138,12 +139,12 @@ fn failures<C: Chain>(bench: &mut Bench<C>) -> Vec<(&'static str, ChainError)> {
     let nobody = keys("//nobody at all");
     let bob = keys("//Bob");
     let code = |code: Vec<u8>| Instantiation { code, data: vec![], salt: vec![] };
-    let call = |bench: &mut Bench<C>, call| bench.chain.call(&user, call).unwrap_err();
+    let call = |bench: &mut Bench<C>, call| block_on(bench.chain.call(&user, call)).unwrap_err();
     let little = Weight { ref_time: 200_000_000, proof_size: 1_000_000 };
     let heavy = Weight { ref_time: 5_000_000_000_000, ..gas_limit };
     let elsewhere = AccountId::from([3; 32]);
     // `unreachable`
-    let (trap, _) = bench.chain.instantiate(&bob, code(contract_that(&[0]))).unwrap();
+    let (trap, _) = block_on(bench.chain.instantiate(&bob, code(contract_that(&[0])))).unwrap();
     vec![
         ("a trap", call(bench, ContractCall { contract: trap, ..plenty(vec![]) })),
         ("refused after all", call(bench, plenty(withdraw))),
@@ -156,17 +157,20 @@ fn failures<C: Chain>(bench: &mut Bench<C>) -> Vec<(&'static str, ChainError)> {
         ("more value than there is", call(bench, ContractCall { value: 10_000 * UNIT, ..plenty(deposit.clone()) })),
         ("no contract", call(bench, ContractCall { contract: elsewhere, ..plenty(deposit.clone()) })),
         ("heavier than a block", call(bench, ContractCall { gas_limit: heavy, ..plenty(deposit.clone()) })),
-        ("no funds for the fee", bench.chain.call(&nobody, plenty(deposit.clone())).unwrap_err()),
-        ("no code", bench.chain.instantiate(&user, code(vec![0, 1, 2])).map(drop).unwrap_err()),
-        ("a transfer of too much", bench.chain.transfer(&user, elsewhere, 10_000 * UNIT).unwrap_err()),
-        ("a trial without a contract", bench.chain.dry_run(user.account(), elsewhere, 0, deposit).unwrap_err()),
+        ("no funds for the fee", block_on(bench.chain.call(&nobody, plenty(deposit.clone()))).unwrap_err()),
+        ("no code", block_on(bench.chain.instantiate(&user, code(vec![0, 1, 2]))).map(drop).unwrap_err()),
+        ("a transfer of too much", block_on(bench.chain.transfer(&user, elsewhere, 10_000 * UNIT)).unwrap_err()),
+        (
+            "a trial without a contract",
+            block_on(bench.chain.dry_run(user.account(), elsewhere, 0, deposit)).unwrap_err(),
+        ),
     ]
 }
 
-#[test]
-fn the_contract_refuses_by_name_on_both_chains() {
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn the_contract_refuses_by_name_on_both_chains() {
     let node = TestNode::start();
-    let on_node = refusals(&mut Bench::new(NodeChain::connect(&node.url()).unwrap(), 3).unwrap());
+    let on_node = refusals(&mut Bench::new(NodeChain::connect(&node.url()).await.unwrap(), 3).unwrap());
     let embedded = refusals(&mut Bench::new(Devchain::new(), 3).unwrap());
     assert_eq!(on_node, embedded);
     let bench = Bench::embedded(3);
@@ -217,10 +221,10 @@ fn the_contract_refuses_by_name_on_both_chains() {
     assert_eq!(embedded.len(), expected.len());
 }
 
-#[test]
-fn the_chain_fails_by_name_on_both_chains() {
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn the_chain_fails_by_name_on_both_chains() {
     let node = TestNode::start();
-    let on_node = failures(&mut Bench::new(NodeChain::connect(&node.url()).unwrap(), 1).unwrap());
+    let on_node = failures(&mut Bench::new(NodeChain::connect(&node.url()).await.unwrap(), 1).unwrap());
     let embedded = failures(&mut Bench::new(Devchain::new(), 1).unwrap());
     assert_eq!(on_node, embedded);
     let expected: [ChainError; 12] = [

@@ -10,6 +10,7 @@ use braid::{
     local::Local,
 };
 use chain::{
+    block_on,
     contract::{Bundle, Contract},
     node::NodeChain,
     Chain, Receipt, UNIT,
@@ -37,7 +38,7 @@ fn live<C: Chain>(mut chain: C) -> Life {
     let mut users = ["//Alice", "//Bob", "//Charlie"].map(keys).to_vec();
     users.sort_by_key(chain::keys::Keys::account);
     let accounts: Vec<_> = users.iter().map(chain::keys::Keys::account).collect();
-    let (contract, _) = Contract::deploy(&mut chain, &users[0], &Bundle::built_in().unwrap()).unwrap();
+    let (contract, _) = block_on(Contract::deploy(&mut chain, &users[0], &Bundle::built_in().unwrap())).unwrap();
     let mut world = Local::new(chain, contract, users, 2 * STAKE).unwrap();
     for user in 0..3 {
         world.call(user, 2 * STAKE + UNIT, &Deposit {}).unwrap();
@@ -68,7 +69,7 @@ fn live<C: Chain>(mut chain: C) -> Life {
     let mut states = vec![];
     let mut look = |world: &mut Local<C>| {
         for id in &tpcs {
-            states.push(world.contract.query(&mut world.chain, &GetTpc { id: *id }).unwrap());
+            states.push(world.query(&GetTpc { id: *id }).unwrap());
         }
     };
     act(&mut world, 0, Command::PayTpc { tpc: tpcs[0], amount: 7 * UNIT });
@@ -82,7 +83,7 @@ fn live<C: Chain>(mut chain: C) -> Life {
     }
     act(&mut world, 2, Command::CreateMpc { channels: members.into_values().collect(), valid_until });
     let mpc = world.party(0).unwrap().groups().next().unwrap();
-    assert_eq!(world.contract.query(&mut world.chain, &GetMpc { id: mpc }).unwrap().map(|mpc| mpc.channels), Some(3));
+    assert_eq!(world.query(&GetMpc { id: mpc }).unwrap().map(|mpc| mpc.channels), Some(3));
     for (winner, scope) in [(0, Scope::Touched), (2, Scope::All)] {
         let losers = (0..3).filter(|user| *user != winner);
         let transfers = losers.map(|user| Transfer { from: accounts[user], to: accounts[winner], amount: 3 * UNIT });
@@ -92,20 +93,20 @@ fn live<C: Chain>(mut chain: C) -> Life {
     act(&mut world, 1, Command::Checkpoint(mpc));
     look(&mut world);
     act(&mut world, 1, Command::CloseMpc { mpc, valid_until });
-    assert_eq!(world.contract.query(&mut world.chain, &GetMpc { id: mpc }).unwrap(), None);
+    assert_eq!(world.query(&GetMpc { id: mpc }).unwrap(), None);
     look(&mut world);
     for (user, tpc) in [(0, tpcs[0]), (2, tpcs[1]), (1, tpcs[2])] {
         act(&mut world, user, Command::CloseTpc { tpc, valid_until });
     }
     look(&mut world);
     let parties = [accounts[0], accounts[1]];
-    assert_eq!(world.contract.query(&mut world.chain, &NextNonce { parties }).unwrap(), 1);
+    assert_eq!(world.query(&NextNonce { parties }).unwrap(), 1);
     for (user, account) in accounts.iter().enumerate() {
         let ledger = LedgerBalance { account: *account, asset: Asset::Native };
-        assert_eq!(world.contract.query(&mut world.chain, &ledger).unwrap(), UNIT);
+        assert_eq!(world.query(&ledger).unwrap(), UNIT);
         world.call(user, 0, &Withdraw { amount: UNIT }).unwrap();
     }
-    let balances = accounts.iter().map(|account| world.chain.free_balance(*account).unwrap()).collect();
+    let balances = accounts.iter().map(|account| block_on(world.chain.free_balance(*account)).unwrap()).collect();
     // The contract's address and group ids differ between chains, and so do events; everything else is the same.
     let strip = |receipt: Receipt| Receipt { events: vec![], ..receipt };
     let calls = world.take_calls().into_iter().map(|call| (call.message, strip(call.receipt))).collect();
@@ -114,10 +115,10 @@ fn live<C: Chain>(mut chain: C) -> Life {
     Life { states: states.collect(), balances, calls }
 }
 
-#[test]
-fn channels_live_on_a_node_as_they_do_on_the_embedded_chain() {
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn channels_live_on_a_node_as_they_do_on_the_embedded_chain() {
     let node = TestNode::start();
-    let on_node = live(NodeChain::connect(&node.url()).unwrap());
+    let on_node = live(NodeChain::connect(&node.url()).await.unwrap());
     assert_eq!(on_node, live(Devchain::new()));
     assert_eq!(on_node.calls.len(), 16, "every call was compared");
 }

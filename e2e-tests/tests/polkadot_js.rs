@@ -11,12 +11,12 @@ use protocol::{Action, Entry, Update};
 use serde_json::json;
 use std::{path::Path, process::Command};
 
-#[test]
-fn polkadot_js_reads_channels_decodes_events_verifies_signatures_and_deposits() {
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn polkadot_js_reads_channels_decodes_events_verifies_signatures_and_deposits() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("polkadot-js");
     assert!(folder.join("node_modules").exists(), "its packages are missing: run `npm ci` in {}", folder.display());
     let node = TestNode::start();
-    let mut bench = Bench::new(NodeChain::connect(&node.url()).unwrap(), 2).unwrap();
+    let mut bench = Bench::new(NodeChain::connect(&node.url()).await.unwrap(), 2).unwrap();
     let (channels, receipts) = bench.open(&[([0, 1], 0)]).unwrap();
     let opened = channels[0].entry;
     let entry = Entry { version: 7, balances: [1, opened.balances[0] * 2 - 1], ..opened };

@@ -9,6 +9,7 @@ use braid::{
     watcher::Watcher,
 };
 use chain::{
+    block_on,
     contract::{Bundle, Contract, Event},
     keys::{bytes32, Keys},
     node::codec::{bytes, decode, hash, number, Call, Codec},
@@ -37,7 +38,7 @@ static BUNDLE: LazyLock<Bundle> = LazyLock::new(|| Bundle::built_in().expect("th
 
 static CONTRACT: LazyLock<Contract> = LazyLock::new(|| {
     let mut node = Node { answer: Answer::Ok(DOMAIN).encode() };
-    Contract::open(&mut node, DOMAIN.contract, &BUNDLE).expect("the node says that the contract is Braid's")
+    block_on(Contract::open(&mut node, DOMAIN.contract, &BUNDLE)).expect("the node says that the contract is Braid's")
 });
 
 /// What each of the contract's events begins with.
@@ -83,12 +84,12 @@ fn events_of(codec: &Codec, events: &[u8]) {
 /// The contract's answer to a question.
 fn ask(answer: &[u8]) {
     let mut node = Node { answer: answer.to_vec() };
-    drop(CONTRACT.query(&mut node, &GetDomain {}));
-    drop(CONTRACT.query(&mut node, &GetTpc { id: TpcId([1; 32]) }));
-    drop(CONTRACT.query(&mut node, &GetMpc { id: MpcId([1; 32]) }));
-    drop(CONTRACT.query(&mut node, &GetEnded { id: TpcId([1; 32]), epoch: 1 }));
-    drop(CONTRACT.query(&mut node, &LedgerBalance { account: account(0), asset: Asset::Native }));
-    drop(CONTRACT.query(&mut node, &NextNonce { parties: [account(0), account(1)] }));
+    drop(block_on(CONTRACT.query(&mut node, &GetDomain {})));
+    drop(block_on(CONTRACT.query(&mut node, &GetTpc { id: TpcId([1; 32]) })));
+    drop(block_on(CONTRACT.query(&mut node, &GetMpc { id: MpcId([1; 32]) })));
+    drop(block_on(CONTRACT.query(&mut node, &GetEnded { id: TpcId([1; 32]), epoch: 1 })));
+    drop(block_on(CONTRACT.query(&mut node, &LedgerBalance { account: account(0), asset: Asset::Native })));
+    drop(block_on(CONTRACT.query(&mut node, &NextNonce { parties: [account(0), account(1)] })));
 }
 
 /// A block's transaction: what is signed here is recognised, whatever else is.
@@ -171,43 +172,43 @@ impl Chain for Node {
         DOMAIN.genesis_hash
     }
 
-    fn time(&mut self) -> Result<Timestamp, ChainError> {
+    async fn time(&mut self) -> Result<Timestamp, ChainError> {
         Self::refuse()
     }
 
-    fn free_balance(&mut self, _: AccountId) -> Result<Balance, ChainError> {
+    async fn free_balance(&mut self, _: AccountId) -> Result<Balance, ChainError> {
         Self::refuse()
     }
 
-    fn code_hash(&mut self, _: AccountId) -> Result<Option<[u8; 32]>, ChainError> {
+    async fn code_hash(&mut self, _: AccountId) -> Result<Option<[u8; 32]>, ChainError> {
         Ok(Some(BUNDLE.code_hash()))
     }
 
-    fn dry_run(&mut self, _: AccountId, _: AccountId, _: Balance, _: Vec<u8>) -> Result<DryRun, ChainError> {
+    async fn dry_run(&mut self, _: AccountId, _: AccountId, _: Balance, _: Vec<u8>) -> Result<DryRun, ChainError> {
         Ok(DryRun { gas_required: Weight::default(), answer: self.answer.clone() })
     }
 
-    fn instantiate(&mut self, _: &Keys, _: Instantiation) -> Result<(AccountId, Receipt), ChainError> {
+    async fn instantiate(&mut self, _: &Keys, _: Instantiation) -> Result<(AccountId, Receipt), ChainError> {
         Self::refuse()
     }
 
-    fn call(&mut self, _: &Keys, _: ContractCall) -> Result<Receipt, ChainError> {
+    async fn call(&mut self, _: &Keys, _: ContractCall) -> Result<Receipt, ChainError> {
         Self::refuse()
     }
 
-    fn block(&mut self) -> Result<u32, ChainError> {
+    async fn block(&mut self) -> Result<u32, ChainError> {
         Self::refuse()
     }
 
-    fn events(&mut self, _: u32) -> Result<Vec<RawEvent>, ChainError> {
+    async fn events(&mut self, _: u32) -> Result<Vec<RawEvent>, ChainError> {
         Self::refuse()
     }
 
-    fn wait_until(&mut self, _: &Keys, _: Timestamp) -> Result<(), ChainError> {
+    async fn wait_until(&mut self, _: &Keys, _: Timestamp) -> Result<(), ChainError> {
         Self::refuse()
     }
 
-    fn transfer(&mut self, _: &Keys, _: AccountId, _: Balance) -> Result<Receipt, ChainError> {
+    async fn transfer(&mut self, _: &Keys, _: AccountId, _: Balance) -> Result<Receipt, ChainError> {
         Self::refuse()
     }
 }

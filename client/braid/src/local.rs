@@ -10,6 +10,7 @@ use crate::{
     watcher::Watcher,
 };
 use chain::{
+    block_on,
     contract::{CallError, Called, Contract, Event},
     keys::Keys,
     submission::Submission,
@@ -86,7 +87,7 @@ struct User {
     watched: bool,
 }
 
-/// The world.
+/// The world. It waits for the chain on its thread.
 pub struct Local<C> {
     /// The chain.
     pub chain: C,
@@ -122,7 +123,7 @@ impl<C: Chain> Local<C> {
     /// # Errors
     /// If the contract cannot be asked for its domain.
     pub fn new(mut chain: C, contract: Contract, users: Vec<Keys>, spend: Balance) -> Result<Self, LocalError> {
-        let domain = contract.query(&mut chain, &GetDomain {})?;
+        let domain = block_on(contract.query(&mut chain, &GetDomain {}))?;
         let indices = users.iter().enumerate().map(|(index, keys)| (keys.account(), index)).collect();
         let user = |keys: Keys| User {
             party: Party::new(keys.account(), domain, spend),
@@ -132,7 +133,7 @@ impl<C: Chain> Local<C> {
             watched: true,
         };
         Ok(Self {
-            now: chain.time()?,
+            now: block_on(chain.time())?,
             chain,
             contract,
             calls: vec![],
@@ -223,8 +224,8 @@ impl<C: Chain> Local<C> {
     /// # Errors
     /// If a call of the contract fails.
     pub fn wait_until(&mut self, payer: &Keys, time: Timestamp) -> Result<Vec<(Peer, Notice)>, LocalError> {
-        self.chain.wait_until(payer, time)?;
-        self.now = self.chain.time()?;
+        block_on(self.chain.wait_until(payer, time))?;
+        self.now = block_on(self.chain.time())?;
         for user in 0..self.users.len() {
             self.step(user, party::Input::Clock)?;
         }
@@ -258,7 +259,7 @@ impl<C: Chain> Local<C> {
     /// # Errors
     /// If a call of the contract fails.
     pub fn start(&mut self, user: usize, command: Command) -> Result<(), LocalError> {
-        self.now = self.chain.time()?;
+        self.now = block_on(self.chain.time())?;
         self.step(user, party::Input::Command(command))
     }
 
@@ -332,7 +333,23 @@ impl<C: Chain> Local<C> {
         let to = self.party(to)?.account();
         let keys = self.users.get(from).ok_or(LocalError::UnknownUser(from))?.keys.clone();
         self.wait_for_block()?;
-        Ok(self.chain.transfer(&keys, to, amount)?)
+        Ok(block_on(self.chain.transfer(&keys, to, amount))?)
+    }
+
+    /// The chain's clock.
+    ///
+    /// # Errors
+    /// If the chain cannot be asked.
+    pub fn time(&mut self) -> Result<Timestamp, ChainError> {
+        block_on(self.chain.time())
+    }
+
+    /// Asks the contract.
+    ///
+    /// # Errors
+    /// If it cannot answer.
+    pub fn query<M: abi::Message>(&mut self, message: &M) -> Result<M::Output, CallError> {
+        block_on(self.contract.query(&mut self.chain, message))
     }
 
     /// Calls the contract for a user with the next block, and tells everybody what it did.
@@ -347,7 +364,7 @@ impl<C: Chain> Local<C> {
     ) -> Result<T, LocalError> {
         let keys = self.users.get(user).ok_or(LocalError::UnknownUser(user))?.keys.clone();
         self.wait_for_block()?;
-        let Called { answer, receipt, events } = self.contract.call(&mut self.chain, &keys, value, message)?;
+        let Called { answer, receipt, events } = block_on(self.contract.call(&mut self.chain, &keys, value, message))?;
         self.called(user, M::NAME, receipt, events)?;
         Ok(answer)
     }
@@ -416,7 +433,7 @@ impl<C: Chain> Local<C> {
         caller: Caller,
     ) -> Result<(), LocalError> {
         let keys = self.users.get(user).ok_or(LocalError::UnknownUser(user))?.keys.clone();
-        match self.contract.submit(&mut self.chain, &keys, value, submission) {
+        match block_on(self.contract.submit(&mut self.chain, &keys, value, submission)) {
             Ok(called) => self.called(user, submission.message(), called.receipt, called.events),
             Err(CallError::Contract(_)) if caller == Caller::Watcher => Ok(()),
             Err(CallError::Contract(Error::NothingNewer)) => Ok(()),
@@ -431,7 +448,7 @@ impl<C: Chain> Local<C> {
         receipt: Receipt,
         events: Vec<Event>,
     ) -> Result<(), LocalError> {
-        let time = self.chain.time()?;
+        let time = block_on(self.chain.time())?;
         self.calls.push(CallRecord { user, message, receipt });
         self.events.extend(events.into_iter().map(|event| (time, event)));
         // What somebody does when it hears of an event comes after that event for everybody.
@@ -441,7 +458,7 @@ impl<C: Chain> Local<C> {
         self.telling = true;
         let told = self.tell_events();
         self.telling = false;
-        self.now = self.chain.time()?;
+        self.now = block_on(self.chain.time())?;
         told
     }
 

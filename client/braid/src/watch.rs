@@ -62,12 +62,12 @@ impl Watch {
     ///
     /// # Errors
     /// If the contract cannot be asked.
-    pub fn start(contract: Contract, chain: &mut impl Chain, evidence: &Evidence) -> Result<Self, CallError> {
+    pub async fn start(contract: Contract, chain: &mut impl Chain, evidence: &Evidence) -> Result<Self, CallError> {
         // What happens while the contract is asked is seen twice, which does no harm.
-        let next_block = chain.block()?.saturating_add(1);
+        let next_block = chain.block().await?.saturating_add(1);
         let mut watcher = Watcher::default();
         for id in evidence.named() {
-            if let Some(tpc) = contract.query(chain, &GetTpc { id })? {
+            if let Some(tpc) = contract.query(chain, &GetTpc { id }).await? {
                 watcher.found(id, &tpc);
             }
         }
@@ -89,16 +89,16 @@ impl Watch {
     ///
     /// # Errors
     /// If the chain cannot be asked, or does not take a transaction. What was not brought is brought the next time.
-    pub fn look(
+    pub async fn look(
         &mut self,
         chain: &mut impl Chain,
         keys: &Keys,
         evidence: &Evidence,
     ) -> Result<Vec<Attempt>, CallError> {
         let mut attempts = vec![];
-        let head = chain.block()?;
+        let head = chain.block().await?;
         while self.next_block <= head {
-            for raw in chain.events(self.next_block)? {
+            for raw in chain.events(self.next_block).await? {
                 if let Some(event) = self.contract.event(&raw) {
                     self.watcher.follow(&event);
                 }
@@ -107,8 +107,8 @@ impl Watch {
         }
         // Only now: between a dispute and the last block it may have been answered, closed or settled.
         let mut watcher = self.watcher.clone();
-        for task in watcher.tasks(evidence, keys.account(), chain.time()?) {
-            let outcome = match self.contract.submit(chain, keys, 0, &task.submission) {
+        for task in watcher.tasks(evidence, keys.account(), chain.time().await?) {
+            let outcome = match self.contract.submit(chain, keys, 0, &task.submission).await {
                 Ok(called) => Ok(called.receipt),
                 Err(CallError::Contract(refusal)) => Err(refusal),
                 Err(error) => return Err(error),

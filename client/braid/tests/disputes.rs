@@ -13,6 +13,7 @@ use braid::{
     watcher::{Evidence, Why},
 };
 use chain::{
+    block_on,
     contract::Event,
     keys::{Keys, Native},
 };
@@ -64,7 +65,7 @@ fn calls(world: &mut World) -> Vec<&'static str> {
 }
 
 fn stored(world: &mut World, id: TpcId) -> Option<protocol::Tpc> {
-    world.contract.query(&mut world.chain, &GetTpc { id }).unwrap()
+    world.query(&GetTpc { id }).unwrap()
 }
 
 fn deadline(world: &mut World, id: TpcId) -> u64 {
@@ -94,7 +95,7 @@ fn publish(world: &mut World, user: usize, signed: SignedUpdate) {
 
 /// An update of all channels of a world, in ascending order, that everybody has signed.
 fn signed_by_all(world: &mut World, entries: Vec<Entry>) -> SignedUpdate {
-    let domain = world.contract.query(&mut world.chain, &GetDomain {}).unwrap();
+    let domain = world.query(&GetDomain {}).unwrap();
     let owners = latest(world).into_iter().map(|(owners, _)| owners).collect();
     let update = Update { entries };
     let payload = Action::Update(&update).payload(&Native, &domain);
@@ -153,12 +154,12 @@ fn a_member_that_vanishes_costs_the_others_one_window_and_no_group() {
         assert!(free(&mut world, user) > before[user] + held[user] - UNIT, "user {user}");
         assert!(stored(&mut world, *exit).is_none());
     }
-    let group = world.contract.query(&mut world.chain, &GetMpc { id: mpc }).unwrap().unwrap();
+    let group = world.query(&GetMpc { id: mpc }).unwrap().unwrap();
     assert_eq!(group.channels, 3);
     pay(&mut world, mpc, 2, 0, UNIT);
     let valid_until = later(&mut world);
     quiet(&mut world, 1, Command::CloseMpc { mpc, valid_until });
-    assert_eq!(world.contract.query(&mut world.chain, &GetMpc { id: mpc }), Ok(None));
+    assert_eq!(world.query(&GetMpc { id: mpc }), Ok(None));
 }
 
 #[test]
@@ -200,7 +201,7 @@ fn an_old_state_of_a_group_is_answered_while_its_victim_sleeps() {
     assert_eq!((answered.version, answered.balances), (newest.version, newest.balances));
     wait(&mut world, deadline);
     assert!(stored(&mut world, tpc).is_none(), "it is settled");
-    assert_eq!(world.contract.query(&mut world.chain, &GetEnded { id: tpc, epoch: 0 }), Ok(Some(newest.version)));
+    assert_eq!(world.query(&GetEnded { id: tpc, epoch: 0 }), Ok(Some(newest.version)));
 }
 
 #[test]
@@ -243,22 +244,22 @@ fn a_watcher_needs_nothing_but_the_signed_states() {
     (0..3).for_each(|user| vanish(&mut world, user));
     // A stranger with a little for fees.
     let keys = Keys::from_suri("//Ferdie").unwrap();
-    let mut watch = Watch::start(world.contract.clone(), &mut world.chain, &evidence).unwrap();
-    assert!(watch.look(&mut world.chain, &keys, &evidence).unwrap().is_empty());
+    let mut watch = block_on(Watch::start(world.contract.clone(), &mut world.chain, &evidence)).unwrap();
+    assert!(block_on(watch.look(&mut world.chain, &keys, &evidence)).unwrap().is_empty());
     publish(&mut world, 0, old);
     world.call(0, 0, &DisputeChannels { channels: vec![tpc], then: Resolution::Settle }).unwrap();
     let deadline = deadline(&mut world, tpc);
-    let attempts = watch.look(&mut world.chain, &keys, &evidence).unwrap();
+    let attempts = block_on(watch.look(&mut world.chain, &keys, &evidence)).unwrap();
     let told: Vec<_> = attempts.iter().map(|attempt| (attempt.message, attempt.why)).collect();
     assert_eq!(told, [("update", Why::Answer)]);
     assert!(attempts[0].outcome.is_ok());
     assert_eq!(watch.next_deadline(&evidence, &keys), Some(deadline + WINDOW), "strangers wait for one window more");
     assert_eq!(watch.next_deadline(&evidence, &users(3)[1]), Some(deadline));
-    assert!(watch.look(&mut world.chain, &keys, &evidence).unwrap().is_empty(), "once is enough");
+    assert!(block_on(watch.look(&mut world.chain, &keys, &evidence)).unwrap().is_empty(), "once is enough");
     wait(&mut world, deadline);
-    assert!(watch.look(&mut world.chain, &keys, &evidence).unwrap().is_empty(), "the owners come first");
+    assert!(block_on(watch.look(&mut world.chain, &keys, &evidence)).unwrap().is_empty(), "the owners come first");
     wait(&mut world, deadline + WINDOW);
-    let attempts = watch.look(&mut world.chain, &keys, &evidence).unwrap();
+    let attempts = block_on(watch.look(&mut world.chain, &keys, &evidence)).unwrap();
     let told: Vec<_> = attempts.iter().map(|attempt| (attempt.message, attempt.why)).collect();
     assert_eq!(told, [("settle", Why::Settle)]);
     assert!(attempts[0].outcome.is_ok());
@@ -274,8 +275,8 @@ fn a_watcher_that_starts_in_a_dispute_finds_it_and_answers() {
     (0..2).for_each(|user| vanish(&mut world, user));
     world.call(0, 0, &DisputeChannels { channels: vec![tpc], then: Resolution::Renew }).unwrap();
     let keys = Keys::from_suri("//Ferdie").unwrap();
-    let mut watch = Watch::start(world.contract.clone(), &mut world.chain, &evidence).unwrap();
-    let attempts = watch.look(&mut world.chain, &keys, &evidence).unwrap();
+    let mut watch = block_on(Watch::start(world.contract.clone(), &mut world.chain, &evidence)).unwrap();
+    let attempts = block_on(watch.look(&mut world.chain, &keys, &evidence)).unwrap();
     assert!(attempts.len() == 1 && attempts[0].outcome.is_ok(), "{attempts:?}");
     assert_eq!(stored(&mut world, tpc).unwrap().version, evidence.updates[0].update.entries[0].version);
 }
@@ -286,10 +287,10 @@ fn a_watcher_that_comes_second_reports_the_refusal() {
     let tpc = open(&mut world, 0, 1);
     quiet(&mut world, 0, Command::PayTpc { tpc, amount: UNIT });
     let evidence = world.party(1).unwrap().evidence();
-    let mut watch = Watch::start(world.contract.clone(), &mut world.chain, &evidence).unwrap();
+    let mut watch = block_on(Watch::start(world.contract.clone(), &mut world.chain, &evidence)).unwrap();
     dispute(&mut world, 0, &[tpc], Resolution::Settle);
     watch.bring(tpc);
-    let attempts = watch.look(&mut world.chain, &Keys::from_suri("//Ferdie").unwrap(), &evidence).unwrap();
+    let attempts = block_on(watch.look(&mut world.chain, &Keys::from_suri("//Ferdie").unwrap(), &evidence)).unwrap();
     assert!(matches!(attempts[0].outcome, Err(Error::NothingNewer)), "{attempts:?}");
 }
 
@@ -307,7 +308,7 @@ fn a_channel_joins_and_leaves_a_running_group_and_the_rest_carries_on() {
     world.call(0, UNIT, &Deposit {}).unwrap();
     let (host, valid_until) = (pairs[1], later(&mut world));
     quiet(&mut world, 3, Command::JoinMpc { mpc, host, tpc, valid_until });
-    assert_eq!(world.contract.query(&mut world.chain, &GetMpc { id: mpc }).unwrap().unwrap().channels, 4);
+    assert_eq!(world.query(&GetMpc { id: mpc }).unwrap().unwrap().channels, 4);
     // The newcomer is paid through the group.
     let before = holdings(&world);
     pay(&mut world, mpc, 0, 3, 7 * UNIT);
@@ -398,7 +399,7 @@ fn a_channel_is_topped_up_and_partly_withdrawn_without_closing() {
     assert_eq!(free(&mut world, 1), before + 200 * UNIT);
     quiet(&mut world, 1, Command::PayTpc { tpc, amount: UNIT });
     quiet(&mut world, 1, Command::CloseTpc { tpc, valid_until });
-    assert!(world.contract.query(&mut world.chain, &GetTpc { id: tpc }).unwrap().is_none());
+    assert!(world.query(&GetTpc { id: tpc }).unwrap().is_none());
     // Nobody pays in more than it lets go without being asked.
     let tpc = {
         let (peer, valid_until) = (account(&world, 1), later(&mut world));
@@ -527,7 +528,7 @@ fn a_closing_does_not_use_up_the_versions() {
     let tpc = open(&mut world, 0, 1);
     let valid_until = later(&mut world);
     let users = users(2);
-    let domain = world.contract.query(&mut world.chain, &GetDomain {}).unwrap();
+    let domain = world.query(&GetDomain {}).unwrap();
     let party = world.party(0).unwrap();
     let agreed = |version| {
         let close = TpcClose { last: Entry { version, ..party.channels()[&tpc].latest }, valid_until };

@@ -65,7 +65,7 @@ fn messages_and_signatures_are_those_of_table_1() {
             assert_eq!(world.command(0, Command::CloseMpc { mpc, valid_until }).unwrap(), []);
         });
         assert_eq!(closed, (3 * users - 1, users), "a group of {n} is closed");
-        assert_eq!(world.contract.query(&mut world.chain, &GetMpc { id: mpc }), Ok(None));
+        assert_eq!(world.query(&GetMpc { id: mpc }), Ok(None));
         let calls: Vec<_> = world.take_calls().iter().map(|call| call.message).collect();
         assert_eq!(calls, ["create_mpc", "update_all", "close_mpc"], "two updates in one call");
         let valid_until = later(&mut world);
@@ -85,7 +85,7 @@ fn a_closed_channel_pays_out_its_last_state_and_leaves_nothing_but_the_nonce() {
     world.command(0, Command::PayTpc { tpc, amount: 30 * UNIT }).unwrap();
     world.command(1, Command::PayTpc { tpc, amount: 10 * UNIT }).unwrap();
     world.command(0, Command::CheckpointTpc(tpc)).unwrap();
-    let stored = world.contract.query(&mut world.chain, &GetTpc { id: tpc }).unwrap().unwrap();
+    let stored = world.query(&GetTpc { id: tpc }).unwrap().unwrap();
     assert_eq!((stored.balances, stored.version), ([80 * UNIT, 120 * UNIT], 3));
     let before: Vec<_> = (0..2).map(|user| free(&mut world, user)).collect();
     world.take_calls();
@@ -97,11 +97,11 @@ fn a_closed_channel_pays_out_its_last_state_and_leaves_nothing_but_the_nonce() {
     assert_eq!(free(&mut world, 1), before[1] + 120 * UNIT - receipt.fee + refund);
     let left = world.chain.storage_usage(contract).unwrap();
     assert_eq!(left.items, empty.items + 1, "the pair's nonce");
-    assert!(world.contract.query(&mut world.chain, &GetTpc { id: tpc }).unwrap().is_none());
+    assert!(world.query(&GetTpc { id: tpc }).unwrap().is_none());
     assert!(matches!(world.contract.event(&receipt.events[0]), Some(Event::TpcClosed(_))));
     for user in 0..2 {
         let ledger = LedgerBalance { account: account(&world, user), asset: Asset::Native };
-        assert_eq!(world.contract.query(&mut world.chain, &ledger), Ok(STAKE));
+        assert_eq!(world.query(&ledger), Ok(STAKE));
     }
 }
 
@@ -170,10 +170,10 @@ fn a_channel_in_a_group_is_busy_until_the_group_is_closed() {
     let tpc = *world.party(0).unwrap().channels().keys().next().unwrap();
     let notices = world.command(0, Command::PayTpc { tpc, amount: UNIT }).unwrap();
     assert_eq!(told(&notices, |notice| matches!(notice, Notice::Ignored(_))), 1);
-    assert_eq!(world.contract.query(&mut world.chain, &GetTpc { id: tpc }).unwrap().unwrap().mpc, Some(mpc));
+    assert_eq!(world.query(&GetTpc { id: tpc }).unwrap().unwrap().mpc, Some(mpc));
     let valid_until = later(&mut world);
     world.command(2, Command::CloseMpc { mpc, valid_until }).unwrap();
-    assert_eq!(world.contract.query(&mut world.chain, &GetTpc { id: tpc }).unwrap().unwrap().mpc, None);
+    assert_eq!(world.query(&GetTpc { id: tpc }).unwrap().unwrap().mpc, None);
     let notices = world.command(0, Command::PayTpc { tpc, amount: UNIT }).unwrap();
     assert_eq!(told(&notices, |notice| matches!(notice, Notice::TpcUpdated(_))), 2);
 }

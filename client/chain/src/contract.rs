@@ -148,16 +148,16 @@ impl Contract {
     ///
     /// # Errors
     /// If the chain refuses.
-    pub fn deploy(chain: &mut impl Chain, keys: &Keys, bundle: &Bundle) -> Result<(Self, Receipt), ChainError> {
+    pub async fn deploy(chain: &mut impl Chain, keys: &Keys, bundle: &Bundle) -> Result<(Self, Receipt), ChainError> {
         let data = New { genesis_hash: chain.genesis_hash() }.call_data(&Native);
         let mut new = Instantiation { code: bundle.wasm.clone(), data, salt: vec![] };
         // An account's first deployment needs no salt; every further one takes the next number.
         let mut number: u32 = 0;
-        while chain.code_hash(instantiated(keys, bundle, &new))?.is_some() {
+        while chain.code_hash(instantiated(keys, bundle, &new)).await?.is_some() {
             number = number.wrapping_add(1);
             new.salt = number.to_le_bytes().to_vec();
         }
-        let (account, receipt) = chain.instantiate(keys, new)?;
+        let (account, receipt) = chain.instantiate(keys, new).await?;
         Ok((Self { account, events: bundle.event_names() }, receipt))
     }
 
@@ -165,13 +165,13 @@ impl Contract {
     ///
     /// # Errors
     /// [`NotOurs`], or if the chain cannot be asked.
-    pub fn open(chain: &mut impl Chain, account: AccountId, bundle: &Bundle) -> Result<Self, OpenError> {
-        let code_hash = chain.code_hash(account)?.ok_or(NotOurs::NoContract(account))?;
+    pub async fn open(chain: &mut impl Chain, account: AccountId, bundle: &Bundle) -> Result<Self, OpenError> {
+        let code_hash = chain.code_hash(account).await?.ok_or(NotOurs::NoContract(account))?;
         if code_hash != bundle.code_hash() {
             return Err(NotOurs::OtherCode(account).into());
         }
         let contract = Self { account, events: bundle.event_names() };
-        let Domain { genesis_hash, contract: own } = contract.query(chain, &GetDomain {})?;
+        let Domain { genesis_hash, contract: own } = contract.query(chain, &GetDomain {}).await?;
         if (genesis_hash, own) != (chain.genesis_hash(), account) {
             return Err(NotOurs::OtherChain(account).into());
         }
@@ -182,8 +182,8 @@ impl Contract {
     ///
     /// # Errors
     /// If the chain or the contract cannot answer.
-    pub fn query<M: Message>(&self, chain: &mut impl Chain, message: &M) -> Result<M::Output, CallError> {
-        let run = chain.dry_run(self.account, self.account, 0, message.call_data(&Native))?;
+    pub async fn query<M: Message>(&self, chain: &mut impl Chain, message: &M) -> Result<M::Output, CallError> {
+        let run = chain.dry_run(self.account, self.account, 0, message.call_data(&Native)).await?;
         answer(&run.answer)
     }
 
@@ -192,7 +192,7 @@ impl Contract {
     ///
     /// # Errors
     /// If the contract refuses in the trial, nothing is sent and nothing is paid.
-    pub fn call<T: Decode, M: Message<Output = Result<T, Error>>>(
+    pub async fn call<T: Decode, M: Message<Output = Result<T, Error>>>(
         &self,
         chain: &mut impl Chain,
         keys: &Keys,
@@ -200,10 +200,10 @@ impl Contract {
         message: &M,
     ) -> Result<Called<T>, CallError> {
         let data = message.call_data(&Native);
-        let run = chain.dry_run(keys.account(), self.account, value, data.clone())?;
+        let run = chain.dry_run(keys.account(), self.account, value, data.clone()).await?;
         let answer = answer::<M::Output>(&run.answer)?.map_err(CallError::Contract)?;
         let (contract, gas_limit) = (self.account, run.gas_required.with_margin());
-        let receipt = chain.call(keys, ContractCall { contract, value, gas_limit, deposit_limit: None, data })?;
+        let receipt = chain.call(keys, ContractCall { contract, value, gas_limit, deposit_limit: None, data }).await?;
         let events = receipt.events.iter().filter_map(|event| self.event(event)).collect();
         Ok(Called { answer, receipt, events })
     }
@@ -212,7 +212,7 @@ impl Contract {
     ///
     /// # Errors
     /// As [`Contract::call`].
-    pub fn submit(
+    pub async fn submit(
         &self,
         chain: &mut impl Chain,
         keys: &Keys,
@@ -223,7 +223,7 @@ impl Contract {
             ($($variant:ident),*) => {
                 match submission {
                     $(Submission::$variant(message) => {
-                        let Called { receipt, events, .. } = self.call(chain, keys, value, message)?;
+                        let Called { receipt, events, .. } = self.call(chain, keys, value, message).await?;
                         Ok(Called { answer: (), receipt, events })
                     })*
                 }

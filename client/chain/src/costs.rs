@@ -2,6 +2,7 @@
 //! avoid (signatures, storage, transfers) at pallet-contracts' published weights.
 
 use crate::{
+    block_on,
     contract::{Bundle, CallError, Called, Contract},
     keys::{Keys, Native},
     Chain, ChainError, Receipt, UNIT,
@@ -11,7 +12,7 @@ use devchain::{prices, Devchain};
 use protocol::{
     abi::{
         CloseMpc, CloseTpc, CreateMpc, CreateTpc, Deposit, DisputeChannels, GetDomain, GetTpc, JoinMpc, LeaveMpc,
-        Message, SettleChannels, SplitTpc, TopUpTpc, UpdateAll, UpdateChannels, Withdraw, WithdrawTpc,
+        LedgerBalance, Message, SettleChannels, SplitTpc, TopUpTpc, UpdateAll, UpdateChannels, Withdraw, WithdrawTpc,
     },
     event::{ChannelDisputed, ChannelSettled, CHANNELS_PER_EVENT},
     state::MIN_WINDOW,
@@ -66,7 +67,7 @@ impl Row {
     }
 }
 
-/// A deployment with funded users, who sign what they are told to.
+/// A deployment with funded users, who sign what they are told to. It waits for the chain on its thread.
 pub struct Bench<C> {
     /// The chain.
     pub chain: C,
@@ -119,7 +120,7 @@ impl<C: Chain> Bench<C> {
         users.sort_by_key(Keys::account);
         let alice = Keys::from_suri("//Alice").expect("a derivation path is a valid seed; qed");
         for user in &users {
-            chain.transfer(&alice, user.account(), 700 * UNIT)?;
+            block_on(chain.transfer(&alice, user.account(), 700 * UNIT))?;
         }
         Self::with_users(chain, users)
     }
@@ -134,8 +135,8 @@ impl<C: Chain> Bench<C> {
     pub fn with_users(mut chain: C, users: Vec<Keys>) -> Result<Self, CallError> {
         let alice = Keys::from_suri("//Alice").expect("a derivation path is a valid seed; qed");
         let bundle = Bundle::built_in().expect("the committed bundle is checked by the build; qed");
-        let (contract, _) = Contract::deploy(&mut chain, &alice, &bundle)?;
-        let domain = contract.query(&mut chain, &GetDomain {})?;
+        let (contract, _) = block_on(Contract::deploy(&mut chain, &alice, &bundle))?;
+        let domain = block_on(contract.query(&mut chain, &GetDomain {}))?;
         Ok(Self { chain, contract, domain, users })
     }
 
@@ -150,7 +151,15 @@ impl<C: Chain> Bench<C> {
         message: &M,
     ) -> Result<Called<T>, CallError> {
         let keys = self.users[index].clone();
-        self.contract.call(&mut self.chain, &keys, value, message)
+        block_on(self.contract.call(&mut self.chain, &keys, value, message))
+    }
+
+    /// Asks the contract without a transaction.
+    ///
+    /// # Errors
+    /// If the chain or the contract cannot answer.
+    pub fn query<M: Message>(&mut self, message: &M) -> Result<M::Output, CallError> {
+        block_on(self.contract.query(&mut self.chain, message))
     }
 
     /// The signature of the user at `index`.
@@ -171,13 +180,13 @@ impl<C: Chain> Bench<C> {
     /// # Errors
     /// If the chain cannot be asked.
     pub fn later(&mut self) -> Result<Timestamp, ChainError> {
-        Ok(self.chain.time()?.saturating_add(1_000_000_000))
+        Ok(block_on(self.chain.time())?.saturating_add(1_000_000_000))
     }
 
     /// Waits until a deadline has passed; //Alice pays for the blocks.
     fn wait_until(&mut self, deadline: Option<Timestamp>) -> Result<(), ChainError> {
         let alice = Keys::from_suri("//Alice").expect("a derivation path is a valid seed; qed");
-        deadline.map_or(Ok(()), |deadline| self.chain.wait_until(&alice, deadline))
+        deadline.map_or(Ok(()), |deadline| block_on(self.chain.wait_until(&alice, deadline)))
     }
 
     /// The agreement of the users at `a` < `b` to open a channel with `balances`.
@@ -376,10 +385,8 @@ fn measure_one(bench: &mut Bench<impl Chain>) -> Result<Vec<Row>, CallError> {
     let floor = verify + get(TPC) + clear(TPC) + 2 * prices::transfer().ref_time + event(ID + 32 + 2);
     rows.push(row("close_tpc", "", 2, 1, &closed.receipt, floor));
 
-    let left = bench.contract.query(
-        &mut bench.chain,
-        &protocol::abi::LedgerBalance { account: bench.users[0].account(), asset: Asset::Native },
-    )?;
+    let account = bench.users[0].account();
+    let left = bench.query(&LedgerBalance { account, asset: Asset::Native })?;
     let withdrawn = bench.call(0, 0, &Withdraw { amount: left })?;
     let floor = get(LEDGER) + clear(LEDGER) + prices::transfer().ref_time + deposited;
     rows.push(row("withdraw", "everything", 1, 0, &withdrawn.receipt, floor));
@@ -484,7 +491,7 @@ fn measure_ends(bench: &mut Bench<impl Chain>, disputes: Disputes, rows: &mut Ve
     let last = renewing.last().map(|channel| channel.entry.tpc);
     if let Some(id) = last {
         // As it is stored: the channel is not renewed before the deadline.
-        let tpc = bench.contract.query(&mut bench.chain, &GetTpc { id })?;
+        let tpc = bench.query(&GetTpc { id })?;
         bench.wait_until(tpc.and_then(|tpc| tpc.dispute).map(|dispute| dispute.deadline))?;
     }
     let channels = settling.iter().map(|channel| channel.entry.tpc).collect();

@@ -59,19 +59,19 @@ impl Chain for Devchain {
         Devchain::genesis_hash(self)
     }
 
-    fn time(&mut self) -> Result<Timestamp, ChainError> {
+    async fn time(&mut self) -> Result<Timestamp, ChainError> {
         Ok(Devchain::time(self))
     }
 
-    fn free_balance(&mut self, account: AccountId) -> Result<Balance, ChainError> {
+    async fn free_balance(&mut self, account: AccountId) -> Result<Balance, ChainError> {
         Ok(Devchain::free_balance(self, *account.as_ref()))
     }
 
-    fn code_hash(&mut self, contract: AccountId) -> Result<Option<[u8; 32]>, ChainError> {
+    async fn code_hash(&mut self, contract: AccountId) -> Result<Option<[u8; 32]>, ChainError> {
         Ok(Devchain::code_hash(self, *contract.as_ref()))
     }
 
-    fn dry_run(
+    async fn dry_run(
         &mut self,
         origin: AccountId,
         contract: AccountId,
@@ -83,7 +83,7 @@ impl Chain for Devchain {
         Ok(DryRun { gas_required: run.gas_required.into(), answer: returned.data })
     }
 
-    fn instantiate(&mut self, keys: &Keys, new: Instantiation) -> Result<(AccountId, Receipt), ChainError> {
+    async fn instantiate(&mut self, keys: &Keys, new: Instantiation) -> Result<(AccountId, Receipt), ChainError> {
         let Instantiation { code, data, salt } = new;
         let call = Call::InstantiateWithCode { code, data, salt, gas_limit: MAX_GAS.into() };
         let (instantiated, receipt) = submit(self, keys, call)?;
@@ -91,28 +91,28 @@ impl Chain for Devchain {
         Ok((account.into(), receipt))
     }
 
-    fn call(&mut self, keys: &Keys, call: ContractCall) -> Result<Receipt, ChainError> {
+    async fn call(&mut self, keys: &Keys, call: ContractCall) -> Result<Receipt, ChainError> {
         let ContractCall { contract, value, gas_limit, deposit_limit, data } = call;
         let (contract, gas_limit) = (*contract.as_ref(), gas_limit.into());
         let call = Call::Call { contract, value, gas_limit, storage_deposit_limit: deposit_limit, data };
         submit(self, keys, call).map(|(_, receipt)| receipt)
     }
 
-    fn block(&mut self) -> Result<u32, ChainError> {
+    async fn block(&mut self) -> Result<u32, ChainError> {
         Ok(Devchain::block(self))
     }
 
-    fn events(&mut self, block: u32) -> Result<Vec<RawEvent>, ChainError> {
+    async fn events(&mut self, block: u32) -> Result<Vec<RawEvent>, ChainError> {
         Ok(Devchain::events(self, block).iter().cloned().map(RawEvent::from).collect())
     }
 
-    fn wait_until(&mut self, keys: &Keys, time: Timestamp) -> Result<(), ChainError> {
+    async fn wait_until(&mut self, keys: &Keys, time: Timestamp) -> Result<(), ChainError> {
         self.advance(time.saturating_sub(Devchain::time(self)));
         // As on a node, so that the fees after it are the same to the last unit.
-        self.transfer(keys, keys.account(), 0).map(drop)
+        self.transfer(keys, keys.account(), 0).await.map(drop)
     }
 
-    fn transfer(&mut self, keys: &Keys, to: AccountId, amount: Balance) -> Result<Receipt, ChainError> {
+    async fn transfer(&mut self, keys: &Keys, to: AccountId, amount: Balance) -> Result<Receipt, ChainError> {
         submit(self, keys, Call::Transfer { to: *to.as_ref(), amount }).map(|(_, receipt)| receipt)
     }
 }

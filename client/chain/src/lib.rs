@@ -25,6 +25,19 @@ pub use error::{ChainError, Failure, NodeError, Refusal};
 use crate::keys::Keys;
 use protocol::{AccountId, Balance, Timestamp};
 use serde::Serialize;
+use std::future::Future;
+use tokio::{runtime::Handle, task::block_in_place};
+
+/// Drives a future to its end on this thread, for tests, and for programs that use the embedded chain only.
+///
+/// A thread that is in a tokio runtime drives the future in that one, which must have more threads than this.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    match Handle::try_current() {
+        // Polled within another poll, it would stand still as soon as tokio's budget for that one is used up.
+        Ok(runtime) => block_in_place(|| runtime.block_on(future)),
+        Err(_) => pollster::block_on(future),
+    }
+}
 
 /// 1 UNIT, in planck.
 pub const UNIT: Balance = 1_000_000_000_000;
@@ -114,7 +127,9 @@ pub struct ContractCall {
 }
 
 /// A chain that runs contracts. A transaction is sent once, and waited for until it is final.
-pub trait Chain {
+///
+/// The embedded chain's futures are ready at once. Those of a node want a tokio runtime around them.
+pub trait Chain: Send {
     /// The hash of its first block.
     fn genesis_hash(&self) -> [u8; 32];
 
@@ -122,19 +137,19 @@ pub trait Chain {
     ///
     /// # Errors
     /// If the node cannot be asked, as for every method here.
-    fn time(&mut self) -> Result<Timestamp, ChainError>;
+    fn time(&mut self) -> impl Future<Output = Result<Timestamp, ChainError>> + Send;
 
     /// What an account can spend, in planck.
     ///
     /// # Errors
     /// [`NodeError`].
-    fn free_balance(&mut self, account: AccountId) -> Result<Balance, ChainError>;
+    fn free_balance(&mut self, account: AccountId) -> impl Future<Output = Result<Balance, ChainError>> + Send;
 
     /// The hash of a contract's code, or `None` if there is no contract.
     ///
     /// # Errors
     /// [`NodeError`].
-    fn code_hash(&mut self, contract: AccountId) -> Result<Option<[u8; 32]>, ChainError>;
+    fn code_hash(&mut self, contract: AccountId) -> impl Future<Output = Result<Option<[u8; 32]>, ChainError>> + Send;
 
     /// What `origin`'s call would do now, sending `value` planck along. Changes nothing.
     ///
@@ -146,42 +161,51 @@ pub trait Chain {
         contract: AccountId,
         value: Balance,
         data: Vec<u8>,
-    ) -> Result<DryRun, ChainError>;
+    ) -> impl Future<Output = Result<DryRun, ChainError>> + Send;
 
     /// Uploads code and makes a contract of it.
     ///
     /// # Errors
     /// [`ChainError`].
-    fn instantiate(&mut self, keys: &Keys, new: Instantiation) -> Result<(AccountId, Receipt), ChainError>;
+    fn instantiate(
+        &mut self,
+        keys: &Keys,
+        new: Instantiation,
+    ) -> impl Future<Output = Result<(AccountId, Receipt), ChainError>> + Send;
 
     /// Calls a contract.
     ///
     /// # Errors
     /// [`ChainError`].
-    fn call(&mut self, keys: &Keys, call: ContractCall) -> Result<Receipt, ChainError>;
+    fn call(&mut self, keys: &Keys, call: ContractCall) -> impl Future<Output = Result<Receipt, ChainError>> + Send;
 
     /// The number of the last final block.
     ///
     /// # Errors
     /// [`NodeError`].
-    fn block(&mut self) -> Result<u32, ChainError>;
+    fn block(&mut self) -> impl Future<Output = Result<u32, ChainError>> + Send;
 
     /// What contracts told in a final block.
     ///
     /// # Errors
     /// [`NodeError`].
-    fn events(&mut self, block: u32) -> Result<Vec<RawEvent>, ChainError>;
+    fn events(&mut self, block: u32) -> impl Future<Output = Result<Vec<RawEvent>, ChainError>> + Send;
 
     /// Waits until the last block's clock has passed `time`. A chain that makes blocks on demand gets empty transfers by
     /// `keys`.
     ///
     /// # Errors
     /// [`ChainError`].
-    fn wait_until(&mut self, keys: &Keys, time: Timestamp) -> Result<(), ChainError>;
+    fn wait_until(&mut self, keys: &Keys, time: Timestamp) -> impl Future<Output = Result<(), ChainError>> + Send;
 
     /// Moves `amount` planck to another account.
     ///
     /// # Errors
     /// [`ChainError`].
-    fn transfer(&mut self, keys: &Keys, to: AccountId, amount: Balance) -> Result<Receipt, ChainError>;
+    fn transfer(
+        &mut self,
+        keys: &Keys,
+        to: AccountId,
+        amount: Balance,
+    ) -> impl Future<Output = Result<Receipt, ChainError>> + Send;
 }

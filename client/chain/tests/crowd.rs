@@ -2,6 +2,7 @@
 //! docs/crowd.md.
 
 use chain::{
+    block_on,
     costs::Bench,
     keys::{Keys, Native},
     Weight, UNIT,
@@ -105,12 +106,12 @@ impl Crowd {
 
     fn channels_of(&mut self, mpc: MpcId) -> Option<u32> {
         let Bench { chain, contract, .. } = &mut self.bench;
-        contract.query(chain, &GetMpc { id: mpc }).expect("it answers").map(|mpc| mpc.channels)
+        block_on(contract.query(chain, &GetMpc { id: mpc })).expect("it answers").map(|mpc| mpc.channels)
     }
 
     fn stored(&mut self, channel: usize) -> Option<Tpc> {
         let Bench { chain, contract, .. } = &mut self.bench;
-        contract.query(chain, &GetTpc { id: self.tpcs[channel] }).expect("it answers")
+        block_on(contract.query(chain, &GetTpc { id: self.tpcs[channel] })).expect("it answers")
     }
 }
 

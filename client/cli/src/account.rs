@@ -33,18 +33,18 @@ struct AccountState {
 }
 
 /// Asks, and prints the answer.
-pub fn run(options: &Options) -> Result<()> {
+pub async fn run(options: &Options) -> Result<()> {
     let account = Keys::from_suri(&options.suri)?.account();
-    let mut chain = NodeChain::connect(&options.on.node)?;
-    let ledger = options.contract.as_ref().map(|text| -> Result<_> {
-        let contract = Contract::open(&mut chain, parse_address(text)?, &Bundle::built_in()?)?;
-        Ok(contract.query(&mut chain, &LedgerBalance { account, asset: Asset::Native })?)
-    });
-    let ledger_planck = ledger.transpose()?;
+    let mut chain = NodeChain::connect(&options.on.node).await?;
+    let mut ledger_planck = None;
+    if let Some(text) = &options.contract {
+        let contract = Contract::open(&mut chain, parse_address(text)?, &Bundle::built_in()?).await?;
+        ledger_planck = Some(contract.query(&mut chain, &LedgerBalance { account, asset: Asset::Native }).await?);
+    }
     let answer = AccountState {
         address: address(&account),
         public_key: format!("0x{}", hex::encode::<&[u8]>(account.as_ref())),
-        free_planck: chain.free_balance(account)?,
+        free_planck: chain.free_balance(account).await?,
         ledger_planck,
     };
     let mut rows = vec![

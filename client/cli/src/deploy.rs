@@ -36,7 +36,7 @@ struct Deployment {
 }
 
 /// Deploys and says where.
-pub fn run(options: &Options) -> Result<()> {
+pub async fn run(options: &Options) -> Result<()> {
     let bundle = match &options.bundle {
         None => Bundle::built_in()?,
         Some(path) => {
@@ -45,8 +45,9 @@ pub fn run(options: &Options) -> Result<()> {
         }
     };
     let keys = Keys::from_suri(&options.suri)?;
-    let mut chain = NodeChain::connect(&options.on.node)?;
+    let mut chain = NodeChain::connect(&options.on.node).await?;
     let (contract, receipt) = Contract::deploy(&mut chain, &keys, &bundle)
+        .await
         .with_context(|| format!("deploying as {}", address(&keys.account())))?;
     let answer = Deployment {
         contract: address(&contract.account),

@@ -40,21 +40,21 @@ struct Started {
 }
 
 /// Disputes and says until when it can be answered.
-pub fn run(options: &Options) -> Result<()> {
+pub async fn run(options: &Options) -> Result<()> {
     let keys = Keys::from_suri(&options.suri)?;
-    let (mut chain, contract) = options.at.open()?;
+    let (mut chain, contract) = options.at.open().await?;
     let channels = &options.of.tpc;
     // Before the clocks start, so that nobody has to answer what its own owner knows better.
     let mut brought = vec![];
     if let Some(path) = &options.states {
         let evidence = load_states(path)?;
-        let mut watch = Watch::start(contract.clone(), &mut chain, &evidence)?;
+        let mut watch = Watch::start(contract.clone(), &mut chain, &evidence).await?;
         channels.iter().for_each(|tpc| watch.bring(*tpc));
-        brought.extend(watch.look(&mut chain, &keys, &evidence)?.iter().map(Brought::from));
+        brought.extend(watch.look(&mut chain, &keys, &evidence).await?.iter().map(Brought::from));
     }
     let then = if options.renew { Resolution::Renew } else { Resolution::Settle };
     let dispute = Submission::DisputeChannels(DisputeChannels { channels: channels.clone(), then });
-    let called = contract.submit(&mut chain, &keys, 0, &dispute)?;
+    let called = contract.submit(&mut chain, &keys, 0, &dispute).await?;
     let disputed: Vec<_> = called
         .events
         .iter()

@@ -30,19 +30,20 @@ struct NodeState {
 }
 
 /// Asks, and prints the answer.
-pub fn run(options: &Options) -> Result<()> {
+pub async fn run(options: &Options) -> Result<()> {
     let bundle = Bundle::built_in()?;
-    let mut chain = NodeChain::connect(&options.on.node)?;
-    let node = chain.identity()?;
-    let opened = options.contract.as_ref().map(|text| -> Result<_> {
-        let contract = Contract::open(&mut chain, parse_address(text)?, &bundle)?;
-        Ok(address(&contract.account))
-    });
+    let mut chain = NodeChain::connect(&options.on.node).await?;
+    let node = chain.identity().await?;
+    let mut deployment = None;
+    if let Some(text) = &options.contract {
+        let contract = Contract::open(&mut chain, parse_address(text)?, &bundle).await?;
+        deployment = Some(address(&contract.account));
+    }
     let answer = NodeState {
         node,
         bundle_code_hash: format!("0x{}", hex::encode(bundle.code_hash())),
         bundle_wasm_bytes: bundle.wasm.len(),
-        contract: opened.transpose()?,
+        contract: deployment,
     };
     let node = &answer.node;
     let mut rows = vec![

@@ -46,14 +46,12 @@ fn main() -> ExitCode {
         .without_time()
         .with_target(false)
         .init();
-    let outcome = match Cli::parse().command {
-        Command::Demo(options) => demo::run(&options),
-        Command::Deploy(options) => deploy::run(&options),
-        Command::Info(options) => info::run(&options),
-        Command::Account(options) => account::run(&options),
-        Command::Dispute(options) => dispute::run(&options),
-        Command::Settle(options) => settle::run(&options),
-        Command::Watch(options) => watch::run(&options),
+    let command = Cli::parse().command;
+    // A worker beside this thread, for the demonstration waits for the chain on its thread.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(run(&command)),
+        Err(error) => Err(error.into()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -61,5 +59,17 @@ fn main() -> ExitCode {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+async fn run(command: &Command) -> anyhow::Result<()> {
+    match command {
+        Command::Demo(options) => demo::run(options).await,
+        Command::Deploy(options) => deploy::run(options).await,
+        Command::Info(options) => info::run(options).await,
+        Command::Account(options) => account::run(options).await,
+        Command::Dispute(options) => dispute::run(options).await,
+        Command::Settle(options) => settle::run(options).await,
+        Command::Watch(options) => watch::run(options).await,
     }
 }

@@ -50,9 +50,9 @@ impl DeploymentOptions {
     ///
     /// # Errors
     /// If there is no such node or no such deployment.
-    pub fn open(&self) -> Result<(NodeChain, Contract)> {
-        let mut chain = NodeChain::connect(&self.on.node)?;
-        let contract = Contract::open(&mut chain, parse_address(&self.contract)?, &Bundle::built_in()?)?;
+    pub async fn open(&self) -> Result<(NodeChain, Contract)> {
+        let mut chain = NodeChain::connect(&self.on.node).await?;
+        let contract = Contract::open(&mut chain, parse_address(&self.contract)?, &Bundle::built_in()?).await?;
         Ok((chain, contract))
     }
 }

@@ -24,23 +24,23 @@ pub struct Options {
 }
 
 /// Settles what is due.
-pub fn run(options: &Options) -> Result<()> {
+pub async fn run(options: &Options) -> Result<()> {
     let keys = Keys::from_suri(&options.suri)?;
-    let (mut chain, contract) = options.at.open()?;
+    let (mut chain, contract) = options.at.open().await?;
     let channels = &options.of.tpc;
     let mut last = None;
     for id in channels {
-        let Some(tpc) = contract.query(&mut chain, &GetTpc { id: *id })? else { continue };
+        let Some(tpc) = contract.query(&mut chain, &GetTpc { id: *id }).await? else { continue };
         let owns = tpc.owners.parties.contains(&keys.account());
         let wait = if owns { 0 } else { tpc.owners.window };
         last = last.max(tpc.dispute.map(|dispute| dispute.deadline.saturating_add(wait)));
     }
     // The trial sees the last block's clock, and a node that seals on demand may not have had one for long.
     if let Some(deadline) = last.filter(|deadline| options.wait || *deadline < chain.now()) {
-        chain.wait_until(&keys, deadline)?;
+        chain.wait_until(&keys, deadline).await?;
     }
     let settle = Submission::SettleChannels(SettleChannels { channels: channels.clone() });
-    let called = contract.submit(&mut chain, &keys, 0, &settle)?;
+    let called = contract.submit(&mut chain, &keys, 0, &settle).await?;
     let call = CallCost::new(settle.message(), &called.receipt);
     let settled: Vec<_> = called
         .events

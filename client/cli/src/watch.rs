@@ -56,18 +56,18 @@ impl From<&Attempt> for Brought {
 }
 
 /// Watches and says what it does, a line each.
-pub fn run(options: &Options) -> Result<()> {
+pub async fn run(options: &Options) -> Result<()> {
     let keys = Keys::from_suri(&options.suri)?;
-    let (mut chain, contract) = options.at.open()?;
+    let (mut chain, contract) = options.at.open().await?;
     let mut evidence = load_states(&options.states)?;
     ensure!(!evidence.channels.is_empty(), "{} has no channels to watch", options.states.display());
-    let mut watch = Watch::start(contract, &mut chain, &evidence)?;
+    let mut watch = Watch::start(contract, &mut chain, &evidence).await?;
     loop {
         // A deadline that the wall clock has passed needs a block that says so.
         if let Some(deadline) = watch.next_deadline(&evidence, &keys).filter(|deadline| *deadline < chain.now()) {
-            chain.wait_until(&keys, deadline)?;
+            chain.wait_until(&keys, deadline).await?;
         }
-        for attempt in watch.look(&mut chain, &keys, &evidence)? {
+        for attempt in watch.look(&mut chain, &keys, &evidence).await? {
             let brought = Brought::from(&attempt);
             let text = match (&brought.refusal, options.at.on.json) {
                 (_, true) => serde_json::to_string(&brought)?,
@@ -79,7 +79,7 @@ pub fn run(options: &Options) -> Result<()> {
         if options.once {
             return Ok(());
         }
-        std::thread::sleep(PAUSE);
+        tokio::time::sleep(PAUSE).await;
         evidence = load_states(&options.states)?;
     }
 }

@@ -10,6 +10,7 @@ use crate::{
 };
 use anyhow::{Context, Result};
 use chain::{
+    block_on,
     costs::{measure, Bench, Row},
     Chain, Receipt, UNIT,
 };
@@ -149,7 +150,7 @@ impl Prices {
         };
         let mut bench = Bench::embedded(2);
         let (payer, payee) = (bench.users[0].clone(), bench.users[1].account());
-        let transfer = Cost::of(&bench.chain.transfer(&payer, payee, UNIT)?);
+        let transfer = Cost::of(&block_on(bench.chain.transfer(&payer, payee, UNIT))?);
         Ok(Self {
             deposit: cost("deposit", "", 1, 0)?,
             create_tpc: cost("create_tpc", "from two ledgers", 2, 1)?,

@@ -12,6 +12,7 @@ use braid::{
     local::{Delays, Local},
 };
 use chain::{
+    block_on,
     contract::{Bundle, Contract},
     costs::ring,
     keys::Keys,
@@ -61,7 +62,7 @@ impl Run {
         users.sort_by_key(Keys::account);
         let endowed: Vec<_> = users.iter().map(|keys| (*keys.account().as_ref(), 10 * STAKE)).collect();
         let mut chain = Devchain::with_accounts(&endowed);
-        let (contract, _) = Contract::deploy(&mut chain, &Keys::from_suri("//Alice")?, &Bundle::built_in()?)?;
+        let (contract, _) = block_on(Contract::deploy(&mut chain, &Keys::from_suri("//Alice")?, &Bundle::built_in()?))?;
         let mut world = Local::new(chain, contract, users, 2 * STAKE)?;
         for user in 0..n {
             world.call(user, 2 * STAKE, &Deposit {})?;

@@ -10,6 +10,7 @@ use braid::{
     local::Local,
 };
 use chain::{
+    block_on,
     contract::{Bundle, Contract},
     keys::Keys,
 };
@@ -33,7 +34,7 @@ pub fn world(n: usize, spend: u128) -> World {
     let endowed: Vec<_> = users.iter().map(|keys| (*keys.account().as_ref(), 1_000_000 * UNIT)).collect();
     let mut chain = Devchain::with_accounts(&endowed);
     let alice = Keys::from_suri("//Alice").unwrap();
-    let (contract, _) = Contract::deploy(&mut chain, &alice, &Bundle::built_in().unwrap()).unwrap();
+    let (contract, _) = block_on(Contract::deploy(&mut chain, &alice, &Bundle::built_in().unwrap())).unwrap();
     let mut world = Local::new(chain, contract, users, spend).unwrap();
     for user in 0..n {
         world.call(user, STAKE * n as u128, &Deposit {}).unwrap();

@@ -36,10 +36,10 @@ impl<F: FnMut(&str)> CargoContract<F> {
         self.suris.insert(keys.account(), suri.to_owned());
     }
 
-    fn run(&mut self, keys: &Keys, call: Call, command: String) -> Result<Outcome, ChainError> {
-        self.node.look()?;
+    async fn run(&mut self, keys: &Keys, call: Call, command: String) -> Result<Outcome, ChainError> {
+        self.node.look().await?;
         (self.tell)(&command);
-        let outcome = self.node.await_call(&keys.account(), &call)?;
+        let outcome = self.node.await_call(&keys.account(), &call).await?;
         outcome.result.clone()?;
         Ok(outcome)
     }
@@ -60,61 +60,61 @@ impl<F: FnMut(&str)> CargoContract<F> {
     }
 }
 
-impl<F: FnMut(&str)> Chain for CargoContract<F> {
+impl<F: FnMut(&str) + Send> Chain for CargoContract<F> {
     fn genesis_hash(&self) -> [u8; 32] {
         self.node.genesis_hash()
     }
 
-    fn time(&mut self) -> Result<Timestamp, ChainError> {
-        self.node.time()
+    async fn time(&mut self) -> Result<Timestamp, ChainError> {
+        self.node.time().await
     }
 
-    fn free_balance(&mut self, account: AccountId) -> Result<Balance, ChainError> {
-        self.node.free_balance(account)
+    async fn free_balance(&mut self, account: AccountId) -> Result<Balance, ChainError> {
+        self.node.free_balance(account).await
     }
 
-    fn code_hash(&mut self, contract: AccountId) -> Result<Option<[u8; 32]>, ChainError> {
-        self.node.code_hash(contract)
+    async fn code_hash(&mut self, contract: AccountId) -> Result<Option<[u8; 32]>, ChainError> {
+        self.node.code_hash(contract).await
     }
 
-    fn dry_run(
+    async fn dry_run(
         &mut self,
         origin: AccountId,
         contract: AccountId,
         value: Balance,
         data: Vec<u8>,
     ) -> Result<DryRun, ChainError> {
-        self.node.dry_run(origin, contract, value, data)
+        self.node.dry_run(origin, contract, value, data).await
     }
 
-    fn instantiate(&mut self, keys: &Keys, new: Instantiation) -> Result<(AccountId, Receipt), ChainError> {
+    async fn instantiate(&mut self, keys: &Keys, new: Instantiation) -> Result<(AccountId, Receipt), ChainError> {
         let salt = if new.salt.is_empty() { String::new() } else { format!(" --salt 0x{}", hex::encode(&new.salt)) };
         let command = self.command(keys, "instantiate", &new.data, MAX_GAS, &salt)?;
-        let outcome = self.run(keys, Call::Instantiate(new), command)?;
+        let outcome = self.run(keys, Call::Instantiate(new), command).await?;
         let account = outcome.instantiated.ok_or_else(|| Failure::Other("no contract was made".into()))?;
         Ok((account, outcome.receipt))
     }
 
-    fn call(&mut self, keys: &Keys, call: ContractCall) -> Result<Receipt, ChainError> {
+    async fn call(&mut self, keys: &Keys, call: ContractCall) -> Result<Receipt, ChainError> {
         let value = if call.value == 0 { String::new() } else { format!(" --value {}", call.value) };
         let rest = format!(" --contract {}{value}", address(&call.contract));
         let command = self.command(keys, "call", &call.data, call.gas_limit, &rest)?;
-        Ok(self.run(keys, Call::Contract(call), command)?.receipt)
+        Ok(self.run(keys, Call::Contract(call), command).await?.receipt)
     }
 
-    fn block(&mut self) -> Result<u32, ChainError> {
-        self.node.block()
+    async fn block(&mut self) -> Result<u32, ChainError> {
+        self.node.block().await
     }
 
-    fn events(&mut self, block: u32) -> Result<Vec<RawEvent>, ChainError> {
-        self.node.events(block)
+    async fn events(&mut self, block: u32) -> Result<Vec<RawEvent>, ChainError> {
+        self.node.events(block).await
     }
 
-    fn wait_until(&mut self, keys: &Keys, time: Timestamp) -> Result<(), ChainError> {
-        self.node.wait_until(keys, time)
+    async fn wait_until(&mut self, keys: &Keys, time: Timestamp) -> Result<(), ChainError> {
+        self.node.wait_until(keys, time).await
     }
 
-    fn transfer(&mut self, keys: &Keys, to: AccountId, amount: Balance) -> Result<Receipt, ChainError> {
-        self.node.transfer(keys, to, amount)
+    async fn transfer(&mut self, keys: &Keys, to: AccountId, amount: Balance) -> Result<Receipt, ChainError> {
+        self.node.transfer(keys, to, amount).await
     }
 }

@@ -14,10 +14,7 @@ use serde::{de::DeserializeOwned, Deserialize, Serialize};
 use sp_crypto_hashing::{blake2_128, blake2_256, twox_128, twox_64};
 use std::time::{Duration, Instant};
 use subxt::rpcs::{client::RpcParams, rpc_params, RpcClient};
-use tokio::{
-    runtime::Runtime,
-    time::{sleep, timeout},
-};
+use tokio::time::{sleep, timeout};
 
 /// Where a node of one's own listens.
 pub const LOCAL: &str = "ws://127.0.0.1:9944";
@@ -59,9 +56,8 @@ pub struct Identity {
     pub time: Timestamp,
 }
 
-/// A connection to a node that comes back when it is lost.
+/// A connection to a node that comes back when it is lost. It wants a tokio runtime around it.
 pub struct NodeChain {
-    runtime: Runtime,
     link: Link,
 }
 
@@ -122,12 +118,8 @@ impl NodeChain {
     ///
     /// # Errors
     /// [`NodeError`].
-    pub fn connect(url: &str) -> Result<Self, NodeError> {
-        let failed = |error: std::io::Error| NodeError::Unreachable { url: url.into(), reason: error.to_string() };
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(failed)?;
-        let link = runtime.block_on(Link::open(url))?;
-        Ok(Self { runtime, link })
+    pub async fn connect(url: &str) -> Result<Self, NodeError> {
+        Ok(Self { link: Link::open(url).await? })
     }
 
     /// Sets how long a lost node may take to come back.
@@ -149,39 +141,34 @@ impl NodeChain {
     ///
     /// # Errors
     /// [`NodeError`].
-    pub fn identity(&mut self) -> Result<Identity, NodeError> {
-        let Self { runtime, link } = self;
-        runtime.block_on(async {
-            let name: String = link.request("system_name", rpc_params![]).await?;
-            let version: String = link.request("system_version", rpc_params![]).await?;
-            let chain = link.request("system_chain", rpc_params![]).await?;
-            Ok(Identity {
-                node: format!("{name} {version}"),
-                chain,
-                runtime: format!("{SPEC_NAME} {SPEC_VERSION}"),
-                genesis_hash: hex_text(&link.genesis_hash),
-                block: link.best().await?,
-                time: link.time().await?,
-            })
+    pub async fn identity(&mut self) -> Result<Identity, NodeError> {
+        let link = &mut self.link;
+        let name: String = link.request("system_name", rpc_params![]).await?;
+        let version: String = link.request("system_version", rpc_params![]).await?;
+        let chain = link.request("system_chain", rpc_params![]).await?;
+        Ok(Identity {
+            node: format!("{name} {version}"),
+            chain,
+            runtime: format!("{SPEC_NAME} {SPEC_VERSION}"),
+            genesis_hash: hex_text(&link.genesis_hash),
+            block: link.best().await?,
+            time: link.time().await?,
         })
     }
 
     /// Waits until somebody else has brought `call` by `account` into a final block after the last one seen.
-    pub(super) fn await_call(&mut self, account: &AccountId, call: &Call) -> Result<Outcome, ChainError> {
-        let Self { runtime, link } = self;
-        let from = link.head.0.saturating_add(1);
-        runtime.block_on(link.wait_for(from, |codec, bytes| codec.is_call_by(account, call, bytes)))
+    pub(super) async fn await_call(&mut self, account: &AccountId, call: &Call) -> Result<Outcome, ChainError> {
+        let from = self.link.head.0.saturating_add(1);
+        self.link.wait_for(from, |codec, bytes| codec.is_call_by(account, call, bytes)).await
     }
 
     /// Looks where the chain stands.
-    pub(super) fn look(&mut self) -> Result<(), NodeError> {
-        let Self { runtime, link } = self;
-        runtime.block_on(link.finalized()).map(drop)
+    pub(super) async fn look(&mut self) -> Result<(), NodeError> {
+        self.link.finalized().await.map(drop)
     }
 
-    fn submit(&mut self, keys: &Keys, call: &Call) -> Result<Outcome, ChainError> {
-        let Self { runtime, link } = self;
-        let outcome = runtime.block_on(link.submit(keys, call))?;
+    async fn submit(&mut self, keys: &Keys, call: &Call) -> Result<Outcome, ChainError> {
+        let outcome = self.link.submit(keys, call).await?;
         outcome.result.clone()?;
         Ok(outcome)
     }
@@ -192,73 +179,71 @@ impl Chain for NodeChain {
         self.link.genesis_hash
     }
 
-    fn time(&mut self) -> Result<Timestamp, ChainError> {
-        Ok(self.runtime.block_on(self.link.time())?)
+    async fn time(&mut self) -> Result<Timestamp, ChainError> {
+        Ok(self.link.time().await?)
     }
 
-    fn free_balance(&mut self, account: AccountId) -> Result<Balance, ChainError> {
-        let stored = self.runtime.block_on(self.link.storage(&account_key(&account), None))?;
+    async fn free_balance(&mut self, account: AccountId) -> Result<Balance, ChainError> {
+        let stored = self.link.storage(&account_key(&account), None).await?;
         // Nonce and three reference counts come first.
         type AccountInfo = ([u32; 4], Balance);
         Ok(stored.map(|bytes| decode::<AccountInfo>("System.Account", &bytes)).transpose()?.map_or(0, |(_, free)| free))
     }
 
-    fn code_hash(&mut self, contract: AccountId) -> Result<Option<[u8; 32]>, ChainError> {
+    async fn code_hash(&mut self, contract: AccountId) -> Result<Option<[u8; 32]>, ChainError> {
         let key = [&prefix("Contracts", "ContractInfoOf"), &twox_64(contract.as_ref())[..], contract.as_ref()].concat();
-        let stored = self.runtime.block_on(self.link.storage(&key, None))?;
+        let stored = self.link.storage(&key, None).await?;
         type ContractInfo = (Vec<u8>, [u8; 32]);
         let info = stored.map(|bytes| decode::<ContractInfo>("Contracts.ContractInfoOf", &bytes)).transpose()?;
         Ok(info.map(|(_, code_hash)| code_hash))
     }
 
-    fn dry_run(
+    async fn dry_run(
         &mut self,
         origin: AccountId,
         contract: AccountId,
         value: Balance,
         data: Vec<u8>,
     ) -> Result<DryRun, ChainError> {
-        let Self { runtime, link } = self;
         let arguments = hex_text(&codec::trial_arguments(origin, contract, value, &data));
-        let answer: String =
-            runtime.block_on(link.request("state_call", rpc_params!["ContractsApi_call", arguments]))?;
-        let trial = link.codec.trial(&bytes("ContractsApi_call", &answer)?)?;
+        let answer: String = self.link.request("state_call", rpc_params!["ContractsApi_call", arguments]).await?;
+        let trial = self.link.codec.trial(&bytes("ContractsApi_call", &answer)?)?;
         Ok(DryRun { gas_required: trial.gas_required, answer: trial.result? })
     }
 
-    fn instantiate(&mut self, keys: &Keys, new: Instantiation) -> Result<(AccountId, Receipt), ChainError> {
-        let outcome = self.submit(keys, &Call::Instantiate(new))?;
+    async fn instantiate(&mut self, keys: &Keys, new: Instantiation) -> Result<(AccountId, Receipt), ChainError> {
+        let outcome = self.submit(keys, &Call::Instantiate(new)).await?;
         let account = outcome.instantiated.ok_or_else(|| Failure::Other("no contract was made".into()))?;
         Ok((account, outcome.receipt))
     }
 
-    fn call(&mut self, keys: &Keys, call: ContractCall) -> Result<Receipt, ChainError> {
-        Ok(self.submit(keys, &Call::Contract(call))?.receipt)
+    async fn call(&mut self, keys: &Keys, call: ContractCall) -> Result<Receipt, ChainError> {
+        Ok(self.submit(keys, &Call::Contract(call)).await?.receipt)
     }
 
-    fn block(&mut self) -> Result<u32, ChainError> {
-        let (number, _) = self.runtime.block_on(self.link.finalized())?;
+    async fn block(&mut self) -> Result<u32, ChainError> {
+        let (number, _) = self.link.finalized().await?;
         Ok(u32::try_from(number).unwrap_or(u32::MAX))
     }
 
-    fn events(&mut self, block: u32) -> Result<Vec<RawEvent>, ChainError> {
-        Ok(self.runtime.block_on(self.link.contract_events(block))?)
+    async fn events(&mut self, block: u32) -> Result<Vec<RawEvent>, ChainError> {
+        Ok(self.link.contract_events(block).await?)
     }
 
-    fn wait_until(&mut self, keys: &Keys, time: Timestamp) -> Result<(), ChainError> {
+    async fn wait_until(&mut self, keys: &Keys, time: Timestamp) -> Result<(), ChainError> {
         loop {
             let left = time.saturating_add(1).saturating_sub(wall_clock());
-            std::thread::sleep(Duration::from_millis(left));
-            if self.time()? > time {
+            sleep(Duration::from_millis(left)).await;
+            if self.time().await? > time {
                 return Ok(());
             }
             // A node that seals blocks on demand stands still until there is a transaction.
-            self.transfer(keys, keys.account(), 0)?;
+            self.transfer(keys, keys.account(), 0).await?;
         }
     }
 
-    fn transfer(&mut self, keys: &Keys, to: AccountId, amount: Balance) -> Result<Receipt, ChainError> {
-        Ok(self.submit(keys, &Call::Transfer(to, amount))?.receipt)
+    async fn transfer(&mut self, keys: &Keys, to: AccountId, amount: Balance) -> Result<Receipt, ChainError> {
+        Ok(self.submit(keys, &Call::Transfer(to, amount)).await?.receipt)
     }
 }
 
@@ -484,7 +469,7 @@ impl Link {
     async fn wait_for(
         &mut self,
         mut next: u64,
-        is_wanted: impl Fn(&Codec, &[u8]) -> bool,
+        is_wanted: impl Fn(&Codec, &[u8]) -> bool + Send + Sync,
     ) -> Result<Outcome, ChainError> {
         loop {
             self.finalized().await?;
@@ -499,7 +484,7 @@ impl Link {
     async fn search_on(
         &mut self,
         next: &mut u64,
-        is_wanted: impl Fn(&Codec, &[u8]) -> bool,
+        is_wanted: impl Fn(&Codec, &[u8]) -> bool + Send + Sync,
     ) -> Result<Option<Outcome>, NodeError> {
         while *next <= self.head.0 {
             if let Some(outcome) = self.search(*next, &is_wanted).await? {
@@ -514,7 +499,7 @@ impl Link {
     async fn search(
         &mut self,
         block: u64,
-        is_wanted: impl Fn(&Codec, &[u8]) -> bool,
+        is_wanted: impl Fn(&Codec, &[u8]) -> bool + Send + Sync,
     ) -> Result<Option<Outcome>, NodeError> {
         let text: String = self.request("chain_getBlockHash", rpc_params![block]).await?;
         let signed: SignedBlock = self.request("chain_getBlock", rpc_params![text.clone()]).await?;

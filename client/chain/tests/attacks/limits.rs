@@ -180,7 +180,7 @@ impl Crowd {
         self.bench.chain.submit(&self.bench.users[0], Call::Remark).unwrap();
         let ids = self.channels.iter().map(|channel| channel.entry.tpc);
         for id in ids {
-            let tpc = self.bench.contract.query(&mut self.bench.chain, &GetTpc { id }).unwrap().unwrap();
+            let tpc = self.bench.query(&GetTpc { id }).unwrap().unwrap();
             assert!(tpc.dispute.is_none_or(|dispute| tpc.is_due(dispute.deadline + 1)));
         }
     }
@@ -232,8 +232,8 @@ fn an_update_of_the_most_channels_executes_when_all_owners_differ_and_nothing_of
     for channel in &crowd.channels {
         let Entry { tpc: id, epoch, version, .. } = channel.entry;
         let (chain, contract) = (&mut crowd.bench.chain, &crowd.bench.contract);
-        assert_eq!(contract.query(chain, &GetTpc { id }).unwrap().unwrap().order(), (epoch, version));
-        assert_eq!(contract.query(chain, &GetEnded { id, epoch: 0 }).unwrap(), Some(2));
+        assert_eq!(block_on(contract.query(chain, &GetTpc { id })).unwrap().unwrap().order(), (epoch, version));
+        assert_eq!(block_on(contract.query(chain, &GetEnded { id, epoch: 0 })).unwrap(), Some(2));
     }
 
     // A stranger settles them all: each ends another group and pays two ledgers.
@@ -282,7 +282,7 @@ fn registrations_of_the_most_channels_execute_when_all_owners_differ() {
     let leave = MpcLeave { mpc, members: members(&crowd.channels), valid_until };
     let signatures = crowd.bench.sign_all(everybody(), Action::LeaveMpc(&leave));
     crowd.call("of strangers", 0, &LeaveMpc { leave, signatures }, ());
-    let left = crowd.bench.contract.query(&mut crowd.bench.chain, &GetMpc { id: mpc }).unwrap();
+    let left = crowd.bench.query(&GetMpc { id: mpc }).unwrap();
     assert_eq!(left.map(|mpc| mpc.channels), Some(1));
 }
 

@@ -23,6 +23,7 @@ mod token;
 mod tokens;
 
 use chain::{
+    block_on,
     contract::{Bundle, CallError, Called, Contract},
     costs::Bench,
     keys::{Keys, Native},
@@ -167,7 +168,7 @@ impl World {
     }
 
     fn ask<M: Message>(&mut self, message: &M) -> M::Output {
-        self.bench.contract.query(&mut self.bench.chain, message).unwrap()
+        self.bench.query(message).unwrap()
     }
 
     fn holds(&mut self, user: usize, asset: Asset) -> Balance {

@@ -156,7 +156,8 @@ fn an_answer_in_one_deployment_is_no_answer_in_another_on_the_same_chain() {
     let mut here = world();
     let mut there = here.fork();
     let alice = Keys::from_suri("//Alice").unwrap();
-    let (contract, _) = Contract::deploy(&mut there.bench.chain, &alice, &Bundle::built_in().unwrap()).unwrap();
+    let (contract, _) =
+        block_on(Contract::deploy(&mut there.bench.chain, &alice, &Bundle::built_in().unwrap())).unwrap();
     there.bench.contract = contract;
     there.bench.domain = there.ask(&GetDomain {});
     assert_eq!(here.bench.domain.genesis_hash, there.bench.domain.genesis_hash);

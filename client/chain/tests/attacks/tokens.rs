@@ -349,9 +349,9 @@ fn a_token_that_hoards_storage_takes_no_more_than_the_limit_of_its_holders_call(
         let (contract, ann) = (w.bench.contract.account, w.bench.users[ANN].clone());
         let data = DepositPsp22 { token: token.account, amount: UNIT }.call_data(&Native);
         let chain = &mut w.bench.chain;
-        let gas_limit = Chain::dry_run(chain, ann.account(), contract, 0, data.clone()).unwrap().gas_required;
+        let gas_limit = block_on(Chain::dry_run(chain, ann.account(), contract, 0, data.clone())).unwrap().gas_required;
         let call = ContractCall { contract, value: 0, gas_limit, deposit_limit, data };
-        Chain::call(chain, &ann, call).map(|receipt| receipt.storage_deposit)
+        block_on(Chain::call(chain, &ann, call)).map(|receipt| receipt.storage_deposit)
     };
     let limit = Some(UNIT / 100);
     assert!(deposit(&mut w, limit).unwrap() <= 0, "an honest token stores nothing new");
@@ -390,7 +390,7 @@ fn a_token_that_is_no_contract_or_the_channels_own_is_no_token() {
     }
     let (ann, contract) = (w.account(ANN), w.bench.contract.account);
     let deposit = DepositPsp22 { token: contract, amount: UNIT };
-    let run = Chain::dry_run(&mut w.bench.chain, ann, contract, 0, deposit.call_data(&Native));
+    let run = block_on(Chain::dry_run(&mut w.bench.chain, ann, contract, 0, deposit.call_data(&Native)));
     assert!(matches!(run, Err(chain::ChainError::Failed(Failure::Module { .. }))), "{run:?}");
 }
 

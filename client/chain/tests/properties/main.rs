@@ -11,6 +11,7 @@ mod steps;
 mod token;
 
 use chain::{
+    block_on,
     contract::Contract,
     costs::Bench,
     keys::{Keys, Native},
@@ -370,7 +371,7 @@ impl Run {
         let data = sent.call.data();
         let call =
             ContractCall { contract: contract.account, value: sent.value, gas_limit: GAS, deposit_limit: None, data };
-        let outcome = Chain::call(chain, &keys, call);
+        let outcome = block_on(Chain::call(chain, &keys, call));
         assert_eq!(Devchain::time(chain), now);
         match outcome {
             Ok(receipt) => {
@@ -399,7 +400,7 @@ impl Run {
         let by = self.account(sent.by);
         let Some(Deployment { chain, contract, .. }) = &mut self.deployed else { return };
         let expected = self.model.clone().take(sent, by, self.time);
-        let run = Chain::dry_run(chain, by, contract.account, sent.value, sent.call.data()).unwrap();
+        let run = block_on(Chain::dry_run(chain, by, contract.account, sent.value, sent.call.data())).unwrap();
         // Every call answers a result in a result.
         match (run.answer.as_slice(), expected) {
             ([0, 0, answer @ ..], Some(expected)) => assert_eq!(answer, expected, "{sent:?}"),
@@ -415,7 +416,7 @@ impl Run {
     fn refusal(&mut self, sent: &Sent) -> Option<Error> {
         let by = self.account(sent.by);
         let Deployment { chain, contract, .. } = self.deployed.as_mut()?;
-        let run = Chain::dry_run(chain, by, contract.account, sent.value, sent.call.data()).unwrap();
+        let run = block_on(Chain::dry_run(chain, by, contract.account, sent.value, sent.call.data())).unwrap();
         match run.answer.as_slice() {
             [0, 1, error @ ..] => Some(Decode::decode(&mut &*error).unwrap()),
             answer => {
@@ -473,23 +474,26 @@ impl Run {
         let owed = |model: &Model| model.owed(Asset::Psp22(model.token)) + model.wallets.values().sum::<Balance>();
         assert!(before.wallets.is_empty() || owed(before) == owed(model), "tokens come from nowhere, or are gone");
         for id in changed(&before.tpcs, &model.tpcs) {
-            assert_eq!(contract.query(chain, &GetTpc { id }), Ok(model.tpcs.get(&id).copied()));
+            assert_eq!(block_on(contract.query(chain, &GetTpc { id })), Ok(model.tpcs.get(&id).copied()));
         }
         for (id, epoch) in changed(&before.ended, &model.ended) {
-            assert_eq!(contract.query(chain, &GetEnded { id, epoch }), Ok(model.ended.get(&(id, epoch)).copied()));
+            assert_eq!(
+                block_on(contract.query(chain, &GetEnded { id, epoch })),
+                Ok(model.ended.get(&(id, epoch)).copied())
+            );
         }
         for id in changed(&before.mpcs, &model.mpcs) {
-            assert_eq!(contract.query(chain, &GetMpc { id }), Ok(model.mpcs.get(&id).copied()));
+            assert_eq!(block_on(contract.query(chain, &GetMpc { id })), Ok(model.mpcs.get(&id).copied()));
         }
         for (account, asset) in changed(&before.ledger, &model.ledger) {
             let held = model.ledger.get(&(account, asset)).copied().unwrap_or_default();
-            assert_eq!(contract.query(chain, &LedgerBalance { account, asset }), Ok(held));
+            assert_eq!(block_on(contract.query(chain, &LedgerBalance { account, asset })), Ok(held));
         }
         for parties in changed(&before.nonces, &model.nonces) {
             let nonce = model.nonces.get(&parties).copied().unwrap_or_default();
             let [first, second] = parties;
             for parties in [[first, second], [second, first]] {
-                assert_eq!(contract.query(chain, &NextNonce { parties }), Ok(nonce));
+                assert_eq!(block_on(contract.query(chain, &NextNonce { parties })), Ok(nonce));
             }
         }
     }
@@ -516,7 +520,11 @@ impl Run {
             let highest = model.tpcs.get(id).map(|tpc| tpc.epoch).max(highest).unwrap_or_default();
             for epoch in (0..=highest).filter(|epoch| !model.ended.contains_key(&(*id, *epoch))) {
                 let ended = model.ended(*id, epoch, self.time);
-                assert_eq!(contract.query(chain, &GetEnded { id: *id, epoch }), Ok(ended), "{id}, epoch {epoch}");
+                assert_eq!(
+                    block_on(contract.query(chain, &GetEnded { id: *id, epoch })),
+                    Ok(ended),
+                    "{id}, epoch {epoch}"
+                );
             }
         }
     }

@@ -2,6 +2,7 @@
 #![allow(dead_code)] // No test needs all of it.
 
 use chain::{
+    block_on,
     keys::{Keys, Native},
     Chain, ChainError, ContractCall, Instantiation, Receipt,
 };
@@ -84,21 +85,22 @@ impl Token {
         let bundle: serde_json::Value = serde_json::from_str(BUNDLE).unwrap();
         let code = hex::decode(bundle["source"]["wasm"].as_str().unwrap().trim_start_matches("0x")).unwrap();
         let data = New { supply }.call_data(&Native);
-        let (account, _) = chain.instantiate(keys, Instantiation { code, data, salt: salt.to_le_bytes().to_vec() })?;
+        let (account, _) =
+            block_on(chain.instantiate(keys, Instantiation { code, data, salt: salt.to_le_bytes().to_vec() }))?;
         Ok(Self { account })
     }
 
     /// Asks without a transaction.
     pub fn query<M: Message>(&self, chain: &mut impl Chain, message: &M) -> Result<M::Output, ChainError> {
-        let run = chain.dry_run(self.account, self.account, 0, message.call_data(&Native))?;
+        let run = block_on(chain.dry_run(self.account, self.account, 0, message.call_data(&Native)))?;
         Ok(Answer::<M::Output>::decode_all(&mut &run.answer[..]).unwrap().unwrap())
     }
 
     /// Makes a call that the token accepts.
     pub fn call(&self, chain: &mut impl Chain, keys: &Keys, message: &impl Message) -> Result<Receipt, ChainError> {
         let data = message.call_data(&Native);
-        let run = chain.dry_run(keys.account(), self.account, 0, data.clone())?;
+        let run = block_on(chain.dry_run(keys.account(), self.account, 0, data.clone()))?;
         let (contract, gas_limit) = (self.account, run.gas_required.with_margin());
-        chain.call(keys, ContractCall { contract, value: 0, gas_limit, deposit_limit: None, data })
+        block_on(chain.call(keys, ContractCall { contract, value: 0, gas_limit, deposit_limit: None, data }))
     }
 }

@@ -76,20 +76,21 @@ pub struct Options {
 }
 
 /// Plays and prints.
-pub fn run(options: &Options) -> Result<()> {
+pub async fn run(options: &Options) -> Result<()> {
     let bundle = Bundle::built_in()?;
     let last = options.absent.unwrap_or(1);
     ensure!(last <= options.players, "there is no player {last}: name one of the {} players", options.players);
     let players = players(options.players)?;
     let summary = match &options.node {
-        None => play(options, Devchain::new(), &bundle, &players)?,
+        None => play(options, Devchain::new(), &bundle, &players).await?,
         Some(url) if options.cargo_contract => {
             let tell = |command: &str| eprintln!("{command}");
-            let mut chain = CargoContract::new(NodeChain::connect(url)?, url, BUNDLE, bundle.metadata.clone(), tell);
+            let mut chain =
+                CargoContract::new(NodeChain::connect(url).await?, url, BUNDLE, bundle.metadata.clone(), tell);
             players.iter().for_each(|player| chain.name(&player.keys, &player.suri));
-            play(options, chain, &bundle, &players)?
+            play(options, chain, &bundle, &players).await?
         }
-        Some(url) => play(options, NodeChain::connect(url)?, &bundle, &players)?,
+        Some(url) => play(options, NodeChain::connect(url).await?, &bundle, &players).await?,
     };
     let text = if options.json { serde_json::to_string_pretty(&summary)? } else { summary.tables(options.rounds) };
     Ok(print_line(&text)?)
@@ -113,19 +114,19 @@ fn players(n: u32) -> Result<Vec<Participant>> {
 }
 
 /// Gives every player what it lacks of `need` planck, once it is certain that there is enough for all.
-fn fund(chain: &mut impl Chain, options: &Options, players: &[Participant], need: Balance) -> Result<()> {
+async fn fund(chain: &mut impl Chain, options: &Options, players: &[Participant], need: Balance) -> Result<()> {
     let stashes = || NAMES.map(|name| format!("//{name}//stash")).to_vec();
     let mut funders = vec![];
     for suri in options.suri.clone().map_or_else(stashes, |suri| vec![suri]) {
         let keys = Keys::from_suri(&suri)?;
         let plays = players.iter().any(|player| player.keys.account() == keys.account());
         let keeps = if plays { need } else { EXPENSES };
-        let can_lend = chain.free_balance(keys.account())?.saturating_sub(keeps);
+        let can_lend = chain.free_balance(keys.account()).await?.saturating_sub(keeps);
         funders.push((keys, can_lend));
     }
     let mut transfers = vec![];
     for player in players {
-        let has = chain.free_balance(player.keys.account())?;
+        let has = chain.free_balance(player.keys.account()).await?;
         let lacks = need.saturating_sub(has);
         if lacks == 0 {
             continue;
@@ -142,9 +143,17 @@ fn fund(chain: &mut impl Chain, options: &Options, players: &[Participant], need
         transfers.push((funder.clone(), player.keys.account(), lacks));
     }
     for (funder, player, amount) in transfers {
-        chain.transfer(&funder, player, amount)?;
+        chain.transfer(&funder, player, amount).await?;
     }
     Ok(())
+}
+
+async fn balances(chain: &mut impl Chain, players: &[Participant]) -> Result<Vec<Balance>, ChainError> {
+    let mut balances = vec![];
+    for player in players {
+        balances.push(chain.free_balance(player.keys.account()).await?);
+    }
+    Ok(balances)
 }
 
 /// The game under way.
@@ -161,7 +170,7 @@ struct Game<'a, C> {
     counted: (u64, u64),
 }
 
-fn play<C: Chain>(options: &Options, mut chain: C, bundle: &Bundle, players: &[Participant]) -> Result<Summary> {
+async fn play<C: Chain>(options: &Options, mut chain: C, bundle: &Bundle, players: &[Participant]) -> Result<Summary> {
     let n = players.len();
     // Nobody can lose more than the number of rounds, so no channel runs dry.
     let stake = Balance::from(options.rounds) * UNIT;
@@ -175,14 +184,11 @@ fn play<C: Chain>(options: &Options, mut chain: C, bundle: &Bundle, players: &[P
     }
 
     steps.set_message("funding the players");
-    fund(&mut chain, options, players, in_channels + ASIDE + EXPENSES)?;
+    fund(&mut chain, options, players, in_channels + ASIDE + EXPENSES).await?;
     steps.inc(n as u64);
-    let balances = |chain: &mut C| -> Result<Vec<Balance>, ChainError> {
-        players.iter().map(|player| chain.free_balance(player.keys.account())).collect()
-    };
-    let before = balances(&mut chain)?;
+    let before = balances(&mut chain, players).await?;
     steps.set_message("deploying");
-    let (contract, deployed) = Contract::deploy(&mut chain, &players[0].keys, bundle)?;
+    let (contract, deployed) = Contract::deploy(&mut chain, &players[0].keys, bundle).await?;
     steps.inc(1);
     let keys = players.iter().map(|player| player.keys.clone()).collect();
     let world = Local::new(chain, contract, keys, in_channels)?;
@@ -273,7 +279,7 @@ fn play<C: Chain>(options: &Options, mut chain: C, bundle: &Bundle, players: &[P
     }
     game.take_calls();
     game.steps.finish_and_clear();
-    let after = balances(&mut game.world.chain)?;
+    let after = balances(&mut game.world.chain, game.players).await?;
 
     let rows =
         (players.iter().zip(wins)).zip(before.into_iter().zip(after)).map(|((player, wins), (before, after))| {
@@ -308,7 +314,7 @@ fn cost(receipt: &Receipt) -> i128 {
 
 impl<C: Chain> Game<'_, C> {
     fn later(&mut self) -> Result<u64> {
-        Ok(self.world.chain.time()? + VALID_FOR)
+        Ok(self.world.time()? + VALID_FOR)
     }
 
     /// Lets a player do something that nobody objects to.
@@ -412,7 +418,7 @@ impl<C: Chain> Game<'_, C> {
         self.steps.set_message("waiting for the deadline");
         // Nobody who plays, so that no player pays for a block that only moves the clock.
         let payer = Keys::from_suri("//Alice//stash")?;
-        let deadline = self.world.chain.time()? + self.window;
+        let deadline = self.world.time()? + self.window;
         self.world.wait_until(&payer, deadline)?;
         Ok(())
     }
