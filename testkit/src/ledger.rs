@@ -5,8 +5,8 @@ use engine::{Call, HeadDispute, Stored};
 use protocol::{
     contract,
     event::{Event, Told},
-    AccountId, Asset, Balance, Crypto, Domain, Epoch, Error, Host, Mpc, MpcId, Nonce, Signature, Timestamp,
-    Tpc, TpcId, Version,
+    AccountId, Asset, Balance, Crypto, Domain, Epoch, Error, Host, Mpc, MpcId, Nonce, Signature, Timestamp, Tpc, TpcId,
+    Version,
 };
 use std::collections::BTreeMap;
 
@@ -57,7 +57,8 @@ impl Ledger {
     /// Everything that there is of an asset.
     pub fn total(&self, asset: Asset) -> Balance {
         let ledger = self.ledger.iter().filter(|((_, of), _)| *of == asset).map(|(_, balance)| *balance);
-        let tpcs = self.tpcs.values().filter(|tpc| tpc.owners.asset == asset).map(|tpc| tpc.balances[0] + tpc.balances[1]);
+        let tpcs =
+            self.tpcs.values().filter(|tpc| tpc.owners.asset == asset).map(|tpc| tpc.balances[0] + tpc.balances[1]);
         let paid = self.paid.values().copied().filter(|_| asset == Asset::Native);
         ledger.chain(tpcs).chain(paid).sum()
     }
@@ -108,7 +109,7 @@ impl Ledger {
         match undo {
             Undo::Ledger(key, before) => put(&mut self.ledger, key, before),
             Undo::Nonce(key, before) => put(&mut self.nonces, key, before),
-            Undo::Tpc(key, before) => put(&mut self.tpcs, key, before),
+            Undo::Tpc(key, before) => put(&mut self.tpcs, key, *before),
             Undo::Ended(key, before) => put(&mut self.ended, key, before),
             Undo::Mpc(key, before) => put(&mut self.mpcs, key, before),
             Undo::Paid(key, before) => put(&mut self.paid, key, before),
@@ -127,7 +128,7 @@ fn put<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: Option<V>) {
 enum Undo {
     Ledger((AccountId, Asset), Option<Balance>),
     Nonce([AccountId; 2], Option<Nonce>),
-    Tpc(TpcId, Option<Tpc>),
+    Tpc(TpcId, Box<Option<Tpc>>),
     Ended((TpcId, Epoch), Option<Version>),
     Mpc(MpcId, Option<Mpc>),
     Paid(AccountId, Option<Balance>),
@@ -210,7 +211,7 @@ impl Host for Running<'_> {
     }
 
     fn set_tpc(&mut self, id: TpcId, tpc: Option<&Tpc>) {
-        self.undo.push(Undo::Tpc(id, self.ledger.tpcs.get(&id).copied()));
+        self.undo.push(Undo::Tpc(id, Box::new(self.ledger.tpcs.get(&id).copied())));
         put(&mut self.ledger.tpcs, id, tpc.copied());
     }
 
@@ -254,4 +255,3 @@ impl Host for Running<'_> {
         self.told.push(event.into());
     }
 }
-

@@ -7,13 +7,14 @@ use crate::{
 };
 use engine::{message::Message, Call, Native, Signer};
 use fastrand::Rng;
-use protocol::{
-    abi, AccountId, Action, Owners, PartySignature, Resolution, Signature, SignedUpdate, TpcId, Update,
-};
+use protocol::{abi, AccountId, Action, Owners, PartySignature, Resolution, Signature, SignedUpdate, TpcId, Update};
 use std::collections::BTreeMap;
 
 /// The most messages and updates that a liar remembers.
 const MEMORY: usize = 64;
+
+/// An update, whose its channels are, and the signatures of it.
+type Known = (Update, Vec<Owners>, BTreeMap<AccountId, Signature>);
 
 /// A dishonest user.
 #[derive(Clone, Debug, Default)]
@@ -22,7 +23,7 @@ pub struct Liar {
     pub mischief: u32,
     heard: Vec<(usize, Message)>,
     /// Updates that it knows, with the signatures that it has seen.
-    updates: BTreeMap<[u8; 32], (Update, Vec<Owners>, BTreeMap<AccountId, Signature>)>,
+    updates: BTreeMap<[u8; 32], Known>,
 }
 
 impl Liar {
@@ -74,7 +75,9 @@ impl Liar {
             }
             Message::Propose { round, .. } => match rng.bool() {
                 true => vec![(from, Message::Consent { round: *round, standings: vec![] })],
-                false => vec![(from, Message::ProposeReject { round: *round, reason: engine::message::Reason::Declined })],
+                false => {
+                    vec![(from, Message::ProposeReject { round: *round, reason: engine::message::Reason::Declined })]
+                }
             },
             _ => self.old(rng).into_iter().collect(),
         }
@@ -85,11 +88,8 @@ impl Liar {
         if rng.u32(0..1_000) >= self.mischief / 4 {
             return vec![];
         }
-        let own: Vec<TpcId> = ledger
-            .tpcs()
-            .filter(|(_, tpc)| tpc.owners.parties.contains(&account))
-            .map(|(tpc, _)| *tpc)
-            .collect();
+        let own: Vec<TpcId> =
+            ledger.tpcs().filter(|(_, tpc)| tpc.owners.parties.contains(&account)).map(|(tpc, _)| *tpc).collect();
         match rng.u32(0..3) {
             0 => self.complete().collect(),
             1 if !own.is_empty() => {
@@ -110,9 +110,7 @@ impl Liar {
             let mut parties: Vec<_> = owners.iter().flat_map(|owners| owners.parties).collect();
             parties.sort_unstable();
             parties.dedup();
-            let signed = |party: AccountId| {
-                Some(PartySignature { party, signature: *signatures.get(&party)? })
-            };
+            let signed = |party: AccountId| Some(PartySignature { party, signature: *signatures.get(&party)? });
             let signatures = parties.into_iter().map(signed).collect::<Option<Vec<_>>>()?;
             let signed = SignedUpdate { update: update.clone(), owners: owners.clone(), signatures };
             Call::of_updates([signed]).pop()

@@ -31,7 +31,8 @@ impl Key {
                 Self { account: AccountId::from(seed), pair: None }
             }
             Scheme::Sr25519 => {
-                let pair = MiniSecretKey::from_bytes(&seed).map(|secret| secret.expand_to_keypair(ExpansionMode::Ed25519));
+                let pair =
+                    MiniSecretKey::from_bytes(&seed).map(|secret| secret.expand_to_keypair(ExpansionMode::Ed25519));
                 let account = pair.as_ref().map_or([0; 32], |pair| pair.public.to_bytes());
                 Self { account: AccountId::from(account), pair: pair.ok() }
             }
@@ -90,9 +91,7 @@ impl Signer for Key {
     fn verify(&self, payload: &[u8; 32], signer: &AccountId, signature: &Signature) -> bool {
         match &self.pair {
             None => symbol(payload, signer) == *signature,
-            Some(_) => {
-                protocol::Crypto::sr25519_verify(&engine::Native, &signature.0, payload, signer.as_ref())
-            }
+            Some(_) => protocol::Crypto::sr25519_verify(&engine::Native, &signature.0, payload, signer.as_ref()),
         }
     }
 

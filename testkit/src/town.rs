@@ -48,7 +48,8 @@ impl Town {
         let policies = (0..n).map(|_| policy()).chain([coordinates.clone(), coordinates]).collect();
         let mut world = World::new(seed, scheme, policies);
         // Accounts are ascending by place, so that any two may be the coordinators.
-        let coordinating = |world: &World, node: usize| world.engine(node).is_some_and(|engine| engine.policy().coordinate);
+        let coordinating =
+            |world: &World, node: usize| world.engine(node).is_some_and(|engine| engine.policy().coordinate);
         let (coordinators, users): (Vec<_>, Vec<_>) = (0..n + 2).partition(|node| coordinating(&world, *node));
         for user in &users {
             world.fund(*user, Asset::Native, FUNDS);
@@ -130,7 +131,9 @@ impl Town {
         let inside = |owners: &Owners| owners.parties.iter().all(|party| accounts.contains(party));
         let channels: Vec<_> =
             self.channels().into_iter().map(|(_, owners)| owners).filter(inside).map(|owners| (owners, 0)).collect();
-        let Some(initiator) = channels.first().and_then(|(owners, _)| self.world.place(&owners.parties[0])) else { return };
+        let Some(initiator) = channels.first().and_then(|(owners, _)| self.world.place(&owners.parties[0])) else {
+            return;
+        };
         let command = Command::CreateMpc {
             channels,
             coordinator: self.world.account(coordinator),
@@ -215,11 +218,16 @@ impl Town {
         let all = self.channels();
         let mut hops = vec![Hop { owners: first, from, amount }];
         let other = |owners: &Owners, party: AccountId| {
-            if owners.parties[0] == party { owners.parties[1] } else { owners.parties[0] }
+            if owners.parties[0] == party {
+                owners.parties[1]
+            } else {
+                owners.parties[0]
+            }
         };
         let mut end = other(&first, from);
         for _ in 0..self.world.rng.usize(0..3) {
-            let visited: Vec<_> = hops.iter().flat_map(|hop| hop.owners.parties).filter(|party| *party != end).collect();
+            let visited: Vec<_> =
+                hops.iter().flat_map(|hop| hop.owners.parties).filter(|party| *party != end).collect();
             let next: Vec<_> = all
                 .iter()
                 .map(|(_, owners)| *owners)
@@ -262,9 +270,7 @@ impl Town {
             let Some(engine) = self.world.engine(user).filter(|_| self.world.is_honest(user)) else { continue };
             let channels: Vec<_> = engine
                 .channels()
-                .filter(|(_, channel)| {
-                    channel.on_chain.dispute.is_none_or(|dispute| dispute.then == Resolution::Renew)
-                })
+                .filter(|(_, channel)| channel.on_chain.dispute.is_none_or(|dispute| dispute.then == Resolution::Renew))
                 .map(|(tpc, _)| *tpc)
                 .collect();
             let _ = self.world.command(user, Command::Dispute { channels, then: Resolution::Settle });

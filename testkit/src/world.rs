@@ -7,11 +7,8 @@ use crate::{
 };
 use codec::Decode;
 use engine::{
-    journal::Journal,
-    message::Message,
-    payment::Past,
-    record::MemoryStore,
-    Answer, Block, Call, CallId, Command, Effect, Engine, Input, Notice, Outcome, Output, Policy, Reading, Refusal,
+    journal::Journal, message::Message, payment::Past, record::MemoryStore, Answer, Block, Call, CallId, Command,
+    Effect, Engine, Input, Notice, Outcome, Output, Policy, Reading, Refusal,
 };
 use fastrand::Rng;
 use protocol::{event::Event, AccountId, Asset, Balance, Timestamp, TpcId};
@@ -379,7 +376,9 @@ impl World {
         };
         let account = self.account(node);
         let Some(engine) = &self.nodes[node].engine else { return };
-        let Some(update) = engine.held().find(|(held, _)| **held == id).map(|(_, held)| held.update.clone()) else { return };
+        let Some(update) = engine.held().find(|(held, _)| **held == id).map(|(_, held)| held.update.clone()) else {
+            return;
+        };
         let own: Vec<_> = update
             .entries
             .iter()
@@ -514,8 +513,7 @@ impl World {
                 }
                 break;
             };
-            let block =
-                Block { number: made.number, time: made.time, events: made.events.clone(), reading: None };
+            let block = Block { number: made.number, time: made.time, events: made.events.clone(), reading: None };
             let _ = self.step(node, Input::Block(block));
         }
         if self.nodes[node].told_head < self.number {

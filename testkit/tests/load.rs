@@ -83,7 +83,11 @@ fn big_requests(bench: &mut Bench, stranger: usize, coordinator: usize, mpc: Mpc
     let channels = invented(from, 3_000);
     let (big_creation, big_owners) = creation(bench, &channels);
     let members: Vec<_> = channels.iter().map(|(tpc, _)| Member { tpc: *tpc, registrations: 0 }).collect();
-    let close = MpcClose { mpc, members: members.iter().cycle().take(29_000).copied().collect(), valid_until: bench.ledger.now + 60_000 };
+    let close = MpcClose {
+        mpc,
+        members: members.iter().cycle().take(29_000).copied().collect(),
+        valid_until: bench.ledger.now + 60_000,
+    };
     let entry = Entry { tpc, epoch: 0, version: 9, balances: [1, 1] };
     let standings = vec![Standing { latest: entry, signed: 9 }; 12_000];
     let by = PartySignature { party: from, signature: no_signature() };
@@ -168,7 +172,8 @@ fn five_failed_closings_do_not_grow_a_partys_store() {
         let valid_until = bench.ledger.now + 60_000;
         bench.command(a, Command::CloseMpc { mpc, channels, valid_until }).unwrap();
         bench.pass(3);
-        let failed = bench.nodes[a].notices.iter().filter(|notice| matches!(notice, engine::Notice::MpcCloseFailed(..)));
+        let failed =
+            bench.nodes[a].notices.iter().filter(|notice| matches!(notice, engine::Notice::MpcCloseFailed(..)));
         assert_eq!(failed.count(), round + 1, "the application does not hear that the closing failed");
         assert_eq!(sizes(&bench), before, "after {} closings", round + 1);
     }
@@ -196,7 +201,12 @@ fn an_update_is_stored_once_and_not_once_for_each_channel() {
 }
 
 /// What everybody has stored after so many payments, apart from history.
-fn stored_after(bench: &mut Bench, nodes: &[usize], payments: usize, mut pay: impl FnMut(&mut Bench, usize)) -> Vec<usize> {
+fn stored_after(
+    bench: &mut Bench,
+    nodes: &[usize],
+    payments: usize,
+    mut pay: impl FnMut(&mut Bench, usize),
+) -> Vec<usize> {
     for number in 0..payments {
         pay(bench, number);
         bench.run();
@@ -211,7 +221,7 @@ fn a_thousand_payments_in_one_channel_leave_as_much_as_ten() {
     let (a, b) = (0, 1);
     let tpc = bench.open(a, b, 1_000_000, 1_000_000);
     let pay = |bench: &mut Bench, number: usize| {
-        let (from, to) = if number % 3 == 0 { (b, a) } else { (a, b) };
+        let (from, to) = if number.is_multiple_of(3) { (b, a) } else { (a, b) };
         bench.pay_to(from, to, 7, Over::Channel(tpc));
     };
     let few = stored_after(&mut bench, &[a, b], 10, pay);
@@ -246,7 +256,7 @@ fn a_thousand_payments_in_a_group_leave_as_much_as_ten() {
     bench.permit(b, Grantee::Group(mpc), Purpose::PassOn);
     let nodes = [a, b, c, coordinator];
     let pay = |bench: &mut Bench, number: usize| {
-        let (from, to) = if number % 2 == 0 { (a, c) } else { (c, a) };
+        let (from, to) = if number.is_multiple_of(2) { (a, c) } else { (c, a) };
         bench.pay_to(from, to, 7, over(mpc));
     };
     let few = stored_after(&mut bench, &nodes, 10, pay);
@@ -306,7 +316,8 @@ fn an_update_that_is_not_well_formed_is_not_remembered() {
     }
     bench.pass(3);
     assert_eq!(bench.stored(a), before, "{:?}", id_of(&padded.0));
-    let out: usize = bench.sent[sent..].iter().filter(|letter| letter.from == a).map(|letter| size(&letter.message)).sum();
+    let out: usize =
+        bench.sent[sent..].iter().filter(|letter| letter.from == a).map(|letter| size(&letter.message)).sum();
     assert!(out < 1_000, "{out} bytes of answers");
 }
 

@@ -99,7 +99,10 @@ fn zero_pays_me_50_takes_nothing_without_permission() {
 #[test]
 fn zero_pays_me_50_takes_at_most_what_is_permitted() {
     let (mut bench, tpc) = pair();
-    let permission = Permission { left: 100, ..Permission::unlimited(Grantee::Party(bench.account(B)), Purpose::Pay, Asset::Native) };
+    let permission = Permission {
+        left: 100,
+        ..Permission::unlimited(Grantee::Party(bench.account(B)), Purpose::Pay, Asset::Native)
+    };
     bench.command(A, Command::Permit(permission)).unwrap();
     bench.rule(None, None, "", Fate::Twice, 10_000);
     for _ in 0..10 {
@@ -122,7 +125,10 @@ fn zero_pays_me_50_takes_at_most_what_is_permitted_in_a_group_too() {
     ask(&mut bench);
     ask(&mut bench);
     assert_eq!(bench.balance(A, tpc), 1_000, "nothing is permitted yet");
-    let permission = Permission { left: 100, ..Permission::unlimited(Grantee::Party(bench.account(B)), Purpose::Pay, Asset::Native) };
+    let permission = Permission {
+        left: 100,
+        ..Permission::unlimited(Grantee::Party(bench.account(B)), Purpose::Pay, Asset::Native)
+    };
     bench.command(A, Command::Permit(permission)).unwrap();
     bench.rule(None, None, "", Fate::Twice, 10_000);
     for _ in 0..6 {
@@ -422,7 +428,10 @@ fn balances_after_a_lost_dispute_are_the_chains() {
             }
             bench.run();
             for node in [A, B] {
-                assert!(bench.nodes[node].notices.iter().any(|notice| matches!(notice, Notice::Lost(_))), "nobody says that it is lost");
+                assert!(
+                    bench.nodes[node].notices.iter().any(|notice| matches!(notice, Notice::Lost(_))),
+                    "nobody says that it is lost"
+                );
             }
             match then {
                 Resolution::Renew => {
@@ -502,7 +511,11 @@ fn a_payment_taken_back_is_void_once_its_replacement_counts_and_cannot_be_publis
     bench.block();
     assert_eq!(bench.ledger.read(tpc, 0).stored.unwrap().balances, [990, 1_010]);
     bench.pass(WINDOW / common::BLOCK + 5);
-    assert_eq!(bench.ledger.free(bench.account(A), Asset::Native), common::FUNDS, "A's books say that it has paid nothing");
+    assert_eq!(
+        bench.ledger.free(bench.account(A), Asset::Native),
+        common::FUNDS,
+        "A's books say that it has paid nothing"
+    );
     assert_eq!(bench.books(A, bench.payment(A, number)), (0, 1));
 }
 
@@ -557,7 +570,10 @@ fn a_leader_without_a_right_gets_no_signature() {
     };
     let own = |term| Right::Coordinator(mpc, term);
     let other = Right::Coordinator(MpcId([4; 32]), 0);
-    try_all(&mut bench, &[(D, own(0)), (B, own(0)), (C, own(1)), (D, own(1)), (C, other), (B, Right::Turn), (D, Right::Turn)]);
+    try_all(
+        &mut bench,
+        &[(D, own(0)), (B, own(0)), (C, own(1)), (D, own(1)), (C, other), (B, Right::Turn), (D, Right::Turn)],
+    );
     try_all(&mut bench, &[(B, Right::Consent), (C, Right::Consent), (D, Right::Consent)]);
     // Another coordinator, in the next term: the old one has no right any more.
     let coordinator = bench.account(D);
@@ -685,14 +701,22 @@ fn a_permissions_bounds_are_each_obeyed() {
         assert_eq!(take(&|_, _, it| Permission { left: 25, ..it }), 20, "the sum: {of}");
         assert_eq!(take(&|_, _, it| Permission { per_payment: 9, ..it }), 0, "the bound of one payment: {of}");
         assert_eq!(take(&|_, _, it| Permission { per_payment: 10, ..it }), 40, "the bound of one payment: {of}");
-        assert_eq!(take(&|_, _, it| Permission { channels: Some(vec![TpcId([1; 32])]), ..it }), 0, "the channels: {of}");
+        assert_eq!(
+            take(&|_, _, it| Permission { channels: Some(vec![TpcId([1; 32])]), ..it }),
+            0,
+            "the channels: {of}"
+        );
         assert_eq!(take(&|_, tpc, it| Permission { channels: Some(vec![tpc]), ..it }), 40, "the channels: {of}");
         assert_eq!(take(&|_, _, it| Permission { asset: TOKEN, ..it }), 0, "the asset: {of}");
         assert_eq!(take(&|bench, _, it| Permission { until: bench.ledger.now - 1, ..it }), 0, "the end: {of}");
         assert_eq!(take(&|bench, _, it| Permission { until: bench.ledger.now + 1_500, ..it }), 10, "the end: {of}");
         let other = |purpose| if purpose == Purpose::Pay { Purpose::PassOn } else { Purpose::Pay };
         assert_eq!(take(&|_, _, it| Permission { purpose: other(it.purpose), ..it }), 0, "the purpose: {of}");
-        assert_eq!(take(&|bench, _, it| Permission { grantee: Grantee::Party(bench.account(bench.nodes.len() - 1)), ..it }), 0, "the grantee: {of}");
+        assert_eq!(
+            take(&|bench, _, it| Permission { grantee: Grantee::Party(bench.account(bench.nodes.len() - 1)), ..it }),
+            0,
+            "the grantee: {of}"
+        );
     }
 }
 
@@ -855,9 +879,12 @@ fn an_agreement_is_not_signed_over_an_update_in_flight_that_names_another_own_ch
     let valid_until = bench.ledger.now + 30_000;
     for (peer, tpc) in [(B, ab), (C, ac)] {
         for step in 1..5 {
-            let last = Entry { version: bench.update(A, &[(tpc, 0)], step).0.entries[0].version, ..bench.engine(A).channel(&tpc).unwrap().latest };
+            let last = Entry {
+                version: bench.update(A, &[(tpc, 0)], step).0.entries[0].version,
+                ..bench.engine(A).channel(&tpc).unwrap().latest
+            };
             let close = Agreement::Close(TpcClose { last, valid_until });
-            let top_up = Agreement::TopUp(TpcTopUp { last, added: if peer == B { [0, 5] } else { [0, 5] }, valid_until });
+            let top_up = Agreement::TopUp(TpcTopUp { last, added: [0, 5], valid_until });
             for agreement in [close, top_up] {
                 let signature = bench.sign(peer, &agreement.id(&Native, &common::HERE)).signature;
                 bench.say(peer, A, Message::Agree { agreement, signature, led: None });
@@ -883,7 +910,11 @@ fn an_update_is_not_signed_beside_a_close_or_a_top_up_in_flight() {
     for close in [true, false] {
         let (mut bench, tpc) = pair();
         let valid_until = bench.ledger.now + 30_000;
-        let command = if close { Command::Close { tpc, valid_until } } else { Command::TopUp { tpc, own: 5, theirs: 0, valid_until } };
+        let command = if close {
+            Command::Close { tpc, valid_until }
+        } else {
+            Command::TopUp { tpc, own: 5, theirs: 0, valid_until }
+        };
         bench.command(A, command).unwrap();
         bench.run();
         bench.calls.clear();
@@ -977,13 +1008,21 @@ fn two_updates_of_a_lying_coordinator_over_the_same_state_settle_each_payment_on
         }
         for update in signed {
             for member in [A, B] {
-                bench.say(C, member, Message::Updated { update: id_of(&update.update), signatures: update.signatures.clone() });
+                bench.say(
+                    C,
+                    member,
+                    Message::Updated { update: id_of(&update.update), signatures: update.signatures.clone() },
+                );
             }
         }
         bench.calm(&[A, B, C], 60);
         for number in numbers {
             let id = bench.payment(A, number);
-            assert_eq!((bench.books(A, id), bench.books(B, id)), ((1, 0), (1, 0)), "payment {number}, newer first: {newer_first}");
+            assert_eq!(
+                (bench.books(A, id), bench.books(B, id)),
+                ((1, 0), (1, 0)),
+                "payment {number}, newer first: {newer_first}"
+            );
         }
         assert_eq!(bench.agree(A, B, tpc).balances, [989, 1_011]);
     }
@@ -1041,7 +1080,10 @@ fn a_permission_is_given_back_when_what_used_it_comes_to_nothing() {
         let (ab, bc) = (bench.open(A, B, 1_000, 1_000), bench.open(B, C, 1_000, 1_000));
         (bench, ab, bc)
     };
-    let permission = Permission { left: 10, ..Permission::unlimited(Grantee::Party(bench.account(A)), Purpose::PassOn, Asset::Native) };
+    let permission = Permission {
+        left: 10,
+        ..Permission::unlimited(Grantee::Party(bench.account(A)), Purpose::PassOn, Asset::Native)
+    };
     bench.command(B, Command::Permit(permission)).unwrap();
     bench.rule(C, A, "UpdateAgree", Fate::Lose, 1_000);
     let number = bench.pay_along(&[A, B, C], &[ab, bc], 10);
@@ -1065,7 +1107,9 @@ fn what_is_asked_for_is_signed_only_as_it_was_consented_to() {
     bench.pay_along(&[A, B, C], &[ab, bc], 10);
     bench.run();
     let before = bench.engine(B).signatures();
-    let Some(Message::Update { round, right, payments, update, owners, .. }) = bench.take_kept(A, B, "Update") else { panic!() };
+    let Some(Message::Update { round, right, payments, update, owners, .. }) = bench.take_kept(A, B, "Update") else {
+        panic!()
+    };
     let place = |tpc: TpcId| update.entries.iter().position(|entry| entry.tpc == tpc).unwrap();
     let altered = |gives: Balance, gets: Balance| {
         let mut update = update.clone();

@@ -125,7 +125,16 @@ fn a_lost_agreed_does_not_stop_the_opening_of_a_channel() {
         bench.rule(None, None, kind, Fate::Lose, 1);
         let valid_until = bench.ledger.now + 60_000;
         let (peer, window) = (bench.account(B), common::WINDOW);
-        let command = Command::Open { peer, nonce: 0, asset: Asset::Native, own: 100, theirs: 100, value: 0, window, valid_until };
+        let command = Command::Open {
+            peer,
+            nonce: 0,
+            asset: Asset::Native,
+            own: 100,
+            theirs: 100,
+            value: 0,
+            window,
+            valid_until,
+        };
         bench.command(A, command).unwrap();
         bench.pass(10);
         assert_eq!(bench.engine(A).channels().count(), 1, "a lost {kind}");
@@ -191,7 +200,11 @@ fn a_repeated_update_gets_the_same_answer() {
     let ask = bench.last_sent(K, A, "Update").unwrap();
     bench.say(K, A, ask.clone());
     bench.run();
-    let answers: Vec<_> = bench.sent.iter().filter(|letter| letter.from == A && common::kind_of(&letter.message) == "UpdateAgree").collect();
+    let answers: Vec<_> = bench
+        .sent
+        .iter()
+        .filter(|letter| letter.from == A && common::kind_of(&letter.message) == "UpdateAgree")
+        .collect();
     assert!(answers.len() >= 3, "{}", answers.len());
     assert!(answers.iter().all(|letter| letter.message == answers[0].message), "the answers differ");
     for node in [A, B, C] {
@@ -227,7 +240,9 @@ fn a_repeated_refusal_is_the_same() {
 #[test]
 fn closing_a_group_with_old_knowledge_of_its_channels_frees_the_one_who_closes() {
     for registered in [false, true] {
-        for (missing, lost) in [(true, ""), (true, "MpcCloseFailed"), (false, ""), (false, "MpcCloseFailed"), (false, "MpcCloseReject")] {
+        for (missing, lost) in
+            [(true, ""), (true, "MpcCloseFailed"), (false, ""), (false, "MpcCloseFailed"), (false, "MpcCloseReject")]
+        {
             let mut bench = Bench::new(6);
             let (ab, bc) = (bench.open(A, B, 1_000, 1_000), bench.open(B, C, 1_000, 1_000));
             let mpc = bench.group(A, &[ab, bc], K, registered);
@@ -240,7 +255,10 @@ fn closing_a_group_with_old_knowledge_of_its_channels_frees_the_one_who_closes()
             let valid_until = bench.ledger.now + 60_000;
             bench.command(A, Command::CloseMpc { mpc, channels, valid_until }).unwrap();
             bench.pass(10);
-            let told = bench.nodes[A].notices.iter().any(|notice| matches!(notice, Notice::MpcCloseFailed(failed, _) if *failed == mpc));
+            let told = bench.nodes[A]
+                .notices
+                .iter()
+                .any(|notice| matches!(notice, Notice::MpcCloseFailed(failed, _) if *failed == mpc));
             assert!(told, "nobody tells A: registered {registered}, missing {missing}, lost {lost}");
             for (from, to) in [(A, C), (C, B)] {
                 pays(&mut bench, from, to, mpc, &ALL);
@@ -274,7 +292,11 @@ fn a_lost_introduction_or_welcome_after_a_join_does_not_stop_the_group() {
                 let valid_until = bench.ledger.now + 60_000;
                 bench.command(B, Command::Join { mpc, host: ab, tpc: bd, valid_until }).unwrap();
                 bench.pass(10);
-                assert_eq!(bench.engine(D).channel(&bd).unwrap().mpc, Some(mpc), "it is not in: {registered} {kind} {times}");
+                assert_eq!(
+                    bench.engine(D).channel(&bd).unwrap().mpc,
+                    Some(mpc),
+                    "it is not in: {registered} {kind} {times}"
+                );
                 bench.permit(D, Grantee::Group(mpc), Purpose::PassOn);
                 for (from, to) in [(A, D), (D, A)] {
                     pays(&mut bench, from, to, mpc, &[A, B, D, K]);
@@ -387,7 +409,11 @@ fn a_strangers_give_up_does_not_free_a_reserved_channel() {
     let Some(Message::Propose { round, .. }) = bench.last_sent(A, B, "Propose") else { panic!() };
     for from in [C, D] {
         bench.say(from, B, Message::GiveUp { round });
-        bench.say(from, A, Message::ProposeReject { round: RoundId { number: round.number + 1, ..round }, reason: Reason::Declined });
+        bench.say(
+            from,
+            A,
+            Message::ProposeReject { round: RoundId { number: round.number + 1, ..round }, reason: Reason::Declined },
+        );
     }
     bench.say(D, A, Message::ProposeReject { round, reason: Reason::Declined });
     assert!(bench.engine(B).channel(&bc).unwrap().reserved.is_some(), "the channel is free");
@@ -518,7 +544,8 @@ fn a_paths_payer_and_a_coordinator_compete_for_one_channel() {
 fn two_paths_compete_for_one_channel() {
     for crossed in [false, true] {
         let mut bench = Bench::new(4);
-        let (ab, bc, cd) = (bench.open(A, B, 1_000, 1_000), bench.open(B, C, 1_000, 1_000), bench.open(C, D, 1_000, 1_000));
+        let (ab, bc, cd) =
+            (bench.open(A, B, 1_000, 1_000), bench.open(B, C, 1_000, 1_000), bench.open(C, D, 1_000, 1_000));
         for node in [A, B, C, D] {
             for payer in [A, D] {
                 let payer = bench.account(payer);
@@ -526,7 +553,11 @@ fn two_paths_compete_for_one_channel() {
             }
         }
         let first = bench.pay_along(&[A, B, C], &[ab, bc], 10);
-        let second = if crossed { bench.pay_along(&[D, C, B], &[cd, bc], 10) } else { bench.pay_along(&[D, C, B, A], &[cd, bc, ab], 10) };
+        let second = if crossed {
+            bench.pay_along(&[D, C, B], &[cd, bc], 10)
+        } else {
+            bench.pay_along(&[D, C, B, A], &[cd, bc, ab], 10)
+        };
         let payee = if crossed { B } else { A };
         both_end(bench, &[A, B, C, D], &[(A, C, first), (D, payee, second)]);
     }
@@ -697,7 +728,10 @@ fn a_channel_that_is_closed_in_a_group_does_not_stop_the_others() {
         let valid_until = bench.ledger.now + 60_000;
         let mut closed = false;
         for _ in 0..30 {
-            closed = closed || bench.command(A, Command::Close { tpc: ab, valid_until: valid_until.min(bench.ledger.now + 60_000) }).is_ok();
+            closed = closed
+                || bench
+                    .command(A, Command::Close { tpc: ab, valid_until: valid_until.min(bench.ledger.now + 60_000) })
+                    .is_ok();
             bench.pass(1);
         }
         assert!(closed && bench.ledger.read(ab, 0).stored.is_none(), "it is not closed: lost {kind}");

@@ -26,7 +26,7 @@ fn seeds() -> std::ops::Range<u64> {
 fn world(seed: u64) -> usize {
     let mut rng = fastrand::Rng::with_seed(seed);
     let n = rng.usize(2..=8);
-    let liars = if seed % 2 == 0 { 0 } else { rng.usize(1..=n / 2) };
+    let liars = if seed.is_multiple_of(2) { 0 } else { rng.usize(1..=n / 2) };
     let mut town = Town::new(seed, Scheme::Symbols, n, liars);
     town.world.trace = std::env::var_os("BRAID_TRACE").is_some();
     let weather = match seed % 3 {
@@ -66,7 +66,13 @@ fn hanging(town: &Town) -> String {
         text += &format!("\nnode {node} ({:?}):", engine.account());
         for (id, held) in engine.held().filter(|(_, held)| held.in_flight) {
             let tpcs: Vec<_> = held.update.entries.iter().map(|entry| (entry.tpc, entry.order())).collect();
-            text += &format!("\n  in flight {:02x?} {:?} {:?} all={} {tpcs:?}", &id[..3], held.right, held.round, held.signatures.is_some());
+            text += &format!(
+                "\n  in flight {:02x?} {:?} {:?} all={} {tpcs:?}",
+                &id[..3],
+                held.right,
+                held.round,
+                held.signatures.is_some()
+            );
         }
         for payment in engine.pending() {
             text += &format!("\n  pending {payment:?}");

@@ -189,7 +189,9 @@ impl Step<'_> {
                 channel.agreement = Some(id);
             }
         }
-        self.engine.agreements.insert(id, Agreeing { agreement, parties, own, theirs: None, proposed, value, led, ignores, builds_on });
+        self.engine
+            .agreements
+            .insert(id, Agreeing { agreement, parties, own, theirs: None, proposed, value, led, ignores, builds_on });
         self.wait_for(Waits::Agreement(id));
         id
     }
@@ -274,7 +276,11 @@ impl Step<'_> {
     fn takes(&self, agreement: &Agreement) -> bool {
         let account = self.engine.account;
         let own = |tpc: TpcId, amounts: [Balance; 2]| {
-            self.engine.channels.get(&tpc).and_then(|channel| channel.index(account)).is_none_or(|index| amounts[index] > 0)
+            self.engine
+                .channels
+                .get(&tpc)
+                .and_then(|channel| channel.index(account))
+                .is_none_or(|index| amounts[index] > 0)
         };
         match agreement {
             Agreement::Open(creation) => {
@@ -282,14 +288,18 @@ impl Step<'_> {
                 index.is_none_or(|index| creation.balances[index] > 0)
             }
             Agreement::TopUp(top_up) => own(top_up.last.tpc, top_up.added),
-            Agreement::Close(_) | Agreement::Withdraw(_) | Agreement::Split(_) | Agreement::Join(_) | Agreement::Leave(_) => {
-                false
-            }
+            Agreement::Close(_)
+            | Agreement::Withdraw(_)
+            | Agreement::Split(_)
+            | Agreement::Join(_)
+            | Agreement::Leave(_) => false,
         }
     }
 
     pub(crate) fn agreed(&mut self, from: AccountId, id: AgreementId, signature: Signature) {
-        let Some(agreeing) = self.engine.agreements.get(&id).filter(|agreeing| agreeing.theirs.is_none()) else { return };
+        let Some(agreeing) = self.engine.agreements.get(&id).filter(|agreeing| agreeing.theirs.is_none()) else {
+            return;
+        };
         if agreeing.peer(self.engine.account) != from || !self.signer.verify(&id, &from, &signature) {
             return self.ignore("the agreement is not signed by the other owner");
         }
@@ -335,7 +345,9 @@ impl Step<'_> {
     }
 
     pub(crate) fn agree_rejected(&mut self, from: AccountId, id: AgreementId, reason: Reason) {
-        let Some(agreeing) = self.engine.agreements.get(&id).filter(|agreeing| agreeing.proposed).cloned() else { return };
+        let Some(agreeing) = self.engine.agreements.get(&id).filter(|agreeing| agreeing.proposed).cloned() else {
+            return;
+        };
         if agreeing.peer(self.engine.account) != from || agreeing.theirs.is_some() {
             return;
         }
@@ -510,7 +522,8 @@ impl Step<'_> {
             };
             done || now > agreeing.agreement.valid_until()
         };
-        let over: Vec<_> = self.engine.agreements.iter().filter(|(_, agreeing)| over(agreeing)).map(|(id, _)| *id).collect();
+        let over: Vec<_> =
+            self.engine.agreements.iter().filter(|(_, agreeing)| over(agreeing)).map(|(id, _)| *id).collect();
         over.into_iter().for_each(|id| self.forget_agreement(&id));
         self.expire_groups(now);
     }
@@ -583,7 +596,11 @@ impl Engine {
             // The others than the first are gone, and the first tells.
             Agreement::Split(split) => {
                 let first = split.last.first().is_some_and(|first| first.tpc == *tpc);
-                if first { split.parts.first().copied() } else { Some(chain.balances) }
+                if first {
+                    split.parts.first().copied()
+                } else {
+                    Some(chain.balances)
+                }
             }
             Agreement::Open(_) | Agreement::Join(_) | Agreement::Leave(_) => None,
         };

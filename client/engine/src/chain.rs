@@ -126,7 +126,8 @@ impl Step<'_> {
     /// Lets time pass: deadlines decide. Answers which channels that touches.
     fn pass(&mut self, now: Timestamp) -> BTreeSet<TpcId> {
         let mut touched = BTreeSet::new();
-        while let Some((deadline, tpc)) = self.engine.deadlines.first().copied().filter(|(deadline, _)| now > *deadline) {
+        while let Some((deadline, tpc)) = self.engine.deadlines.first().copied().filter(|(deadline, _)| now > *deadline)
+        {
             self.engine.deadlines.remove(&(deadline, tpc));
             touched.insert(tpc);
             self.with_chain(&tpc, |chain| {
@@ -196,7 +197,9 @@ impl Step<'_> {
                 let stored = Tpc { owners, balances, epoch: 0, version: 0, dispute: None, mpc: None, registrations: 0 };
                 if self.engine.owns(&owners) && !self.engine.channels.contains(&tpc) {
                     self.engine.foreign.remove(&tpc);
-                    self.engine.channels.insert(tpc, Channel::new(tpc, owners, OnChain::new(block.saturating_sub(1), Some(&stored))));
+                    self.engine
+                        .channels
+                        .insert(tpc, Channel::new(tpc, owners, OnChain::new(block.saturating_sub(1), Some(&stored))));
                     self.tell(Notice::Opened(tpc));
                     touched.insert(tpc);
                 } else if self.engine.foreign.contains(&tpc) {
@@ -293,7 +296,9 @@ impl Step<'_> {
             let owners = owners.part(*first, epoch.saturating_sub(1), index);
             let stored = Tpc { owners, balances, epoch: 0, version: 0, dispute: None, mpc: None, registrations: 0 };
             if !self.engine.channels.contains(&tpc) {
-                self.engine.channels.insert(tpc, Channel::new(tpc, owners, OnChain::new(block.saturating_sub(1), Some(&stored))));
+                self.engine
+                    .channels
+                    .insert(tpc, Channel::new(tpc, owners, OnChain::new(block.saturating_sub(1), Some(&stored))));
                 self.tell(Notice::Opened(tpc));
                 touched.insert(tpc);
             }

@@ -1,9 +1,7 @@
 //! Hashing, signatures and the seam behind which keys live.
 
 use protocol::{AccountId, Crypto, PartySignature, Signature};
-use schnorrkel::{
-    signing_context, verify_batch_deterministic, PublicKey, Signature as Sr25519Signature,
-};
+use schnorrkel::{signing_context, verify_batch_deterministic, PublicKey, Signature as Sr25519Signature};
 
 /// The context in which accounts sign extrinsics (rule A1).
 const CONTEXT: &[u8] = b"substrate";
@@ -45,17 +43,15 @@ impl Crypto for Native {
     fn sr25519_verify(&self, signature: &[u8; 64], message: &[u8], signer: &[u8; 32]) -> bool {
         let key = PublicKey::from_bytes(signer);
         let signature = Sr25519Signature::from_bytes(signature);
-        key.ok().zip(signature.ok()).is_some_and(|(key, signature)| {
-            key.verify_simple(CONTEXT, message, &signature).is_ok()
-        })
+        key.ok()
+            .zip(signature.ok())
+            .is_some_and(|(key, signature)| key.verify_simple(CONTEXT, message, &signature).is_ok())
     }
 }
 
 /// Whether all signatures are good for a payload, checked as one batch.
 pub fn verify_all(payload: &[u8; 32], signatures: &[PartySignature]) -> bool {
-    let good = |signed: &PartySignature| {
-        Native.sr25519_verify(&signed.signature.0, payload, signed.party.as_ref())
-    };
+    let good = |signed: &PartySignature| Native.sr25519_verify(&signed.signature.0, payload, signed.party.as_ref());
     if signatures.len() < SMALLEST_BATCH {
         return signatures.iter().all(good);
     }

@@ -96,11 +96,24 @@ pub struct Led {
 
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 enum Stage {
-    Forming { creation: MpcCreation, owners: Vec<Owners>, initiator: AccountId, answers: Answers, standings: Vec<Standing> },
+    Forming {
+        creation: MpcCreation,
+        owners: Vec<Owners>,
+        initiator: AccountId,
+        answers: Answers,
+        standings: Vec<Standing>,
+    },
     Open,
-    Closing { close: MpcClose, initiator: AccountId, answers: Answers },
+    Closing {
+        close: MpcClose,
+        initiator: AccountId,
+        answers: Answers,
+    },
     /// All have signed the closing.
-    Closed { close: MpcClose, answers: Answers },
+    Closed {
+        close: MpcClose,
+        answers: Answers,
+    },
 }
 
 type Answers = BTreeMap<AccountId, Signature>;
@@ -390,7 +403,8 @@ impl Step<'_> {
 
     /// All members have signed: the group exists.
     fn formed(&mut self, mpc: MpcId) {
-        let Some(Led { stage: Stage::Forming { creation, owners, answers, standings, .. }, .. }) = self.engine.led.get(&mpc)
+        let Some(Led { stage: Stage::Forming { creation, owners, answers, standings, .. }, .. }) =
+            self.engine.led.get(&mpc)
         else {
             return;
         };
@@ -458,7 +472,8 @@ impl Step<'_> {
     }
 
     pub(crate) fn mpc_created(&mut self, from: AccountId, mpc: MpcId, signatures: Vec<PartySignature>) {
-        let Some(member) = self.engine.memberships.get(&mpc).filter(|member| member.coordinator == from).cloned() else {
+        let Some(member) = self.engine.memberships.get(&mpc).filter(|member| member.coordinator == from).cloned()
+        else {
             return self.ignore("a group that this party has not signed");
         };
         let Some(Forming { creation, owners, own, initiator }) = member.forming else { return };
@@ -610,10 +625,11 @@ impl Step<'_> {
             return self.form_again(mpc);
         }
         let payload = self.close_payload(&close, member.registered);
-        let checked = self.check_close(&close).and_then(|()| match self.signer.verify(&payload, &by.party, &by.signature) {
-            true => Ok(()),
-            false => Err(protocol::Error::BadSignature(by.party).into()),
-        });
+        let checked =
+            self.check_close(&close).and_then(|()| match self.signer.verify(&payload, &by.party, &by.signature) {
+                true => Ok(()),
+                false => Err(protocol::Error::BadSignature(by.party).into()),
+            });
         match checked {
             Ok(()) => self.sign_close(close, member.registered, false),
             Err(reason) => self.send(from, Message::MpcCloseReject { mpc, reason }),
@@ -663,7 +679,9 @@ impl Step<'_> {
 
     pub(crate) fn mpc_close_rejected(&mut self, from: AccountId, mpc: MpcId, reason: Reason) {
         let members = self.engine.members(&mpc);
-        let Some(led) = self.engine.led.change(&mpc).filter(|led| matches!(led.stage, Stage::Closing { .. })) else { return };
+        let Some(led) = self.engine.led.change(&mpc).filter(|led| matches!(led.stage, Stage::Closing { .. })) else {
+            return;
+        };
         if !members.contains(&from) {
             return;
         }
@@ -675,7 +693,8 @@ impl Step<'_> {
     }
 
     pub(crate) fn mpc_closed(&mut self, from: AccountId, mpc: MpcId, signatures: Vec<PartySignature>) {
-        let Some(member) = self.engine.memberships.get(&mpc).filter(|member| member.coordinator == from).cloned() else {
+        let Some(member) = self.engine.memberships.get(&mpc).filter(|member| member.coordinator == from).cloned()
+        else {
             return;
         };
         let Some(Closing { close, own, initiator }) = member.closing else { return };
@@ -685,7 +704,8 @@ impl Step<'_> {
         if !self.signer.verify_all(&payload, &others) {
             return self.ignore("a signature of the closing is not its signer's");
         }
-        let own: Vec<TpcId> = close.members.iter().map(|member| member.tpc).filter(|tpc| self.engine.is_own(tpc)).collect();
+        let own: Vec<TpcId> =
+            close.members.iter().map(|member| member.tpc).filter(|tpc| self.engine.is_own(tpc)).collect();
         for tpc in &own {
             if let Some(channel) = self.engine.channels.change(tpc) {
                 channel.mpc = None;
@@ -708,7 +728,9 @@ impl Step<'_> {
     }
 
     pub(crate) fn mpc_close_failed(&mut self, from: AccountId, mpc: MpcId, reason: Reason) {
-        let Some(member) = self.engine.memberships.change(&mpc).filter(|member| member.coordinator == from) else { return };
+        let Some(member) = self.engine.memberships.change(&mpc).filter(|member| member.coordinator == from) else {
+            return;
+        };
         if member.closing.take().is_some() {
             self.stop_waiting(&Waits::Forming(mpc));
             self.tell(Notice::MpcCloseFailed(mpc, reason));
@@ -721,7 +743,8 @@ impl Step<'_> {
             member.forming.as_ref().is_some_and(|forming| now > forming.creation.valid_until)
                 || member.closing.as_ref().is_some_and(|closing| now > closing.close.valid_until)
         };
-        let over: Vec<_> = self.engine.memberships.iter().filter(|(_, member)| expired(member)).map(|(mpc, _)| *mpc).collect();
+        let over: Vec<_> =
+            self.engine.memberships.iter().filter(|(_, member)| expired(member)).map(|(mpc, _)| *mpc).collect();
         for mpc in over {
             let Some(member) = self.engine.memberships.change(&mpc) else { continue };
             member.closing = None;
@@ -753,7 +776,12 @@ impl Step<'_> {
         }
     }
 
-    pub(crate) fn set_coordinator(&mut self, mpc: MpcId, coordinator: AccountId, term: Term) -> Result<Answer, Refusal> {
+    pub(crate) fn set_coordinator(
+        &mut self,
+        mpc: MpcId,
+        coordinator: AccountId,
+        term: Term,
+    ) -> Result<Answer, Refusal> {
         let member = self.engine.memberships.change(&mpc).ok_or(Refusal::UnknownGroup(mpc))?;
         if term <= member.term {
             return Err(Refusal::OldTerm(member.term));
@@ -766,14 +794,17 @@ impl Step<'_> {
 
     /// Tells the coordinator which channels of this account are in its group, and what this account holds over them.
     pub(crate) fn introduce(&mut self, to: AccountId, mpc: MpcId) {
-        let Some(member) = self.engine.memberships.get(&mpc).filter(|member| member.coordinator == to && member.is_open())
+        let Some(member) =
+            self.engine.memberships.get(&mpc).filter(|member| member.coordinator == to && member.is_open())
         else {
             return;
         };
         let (term, registered) = (member.term, member.registered);
         let own: Vec<_> = self.engine.channels().filter(|(_, channel)| channel.mpc == Some(mpc)).collect();
-        let channels: Vec<_> =
-            own.iter().map(|(_, channel)| Introduced { owners: channel.owners, standing: channel.standing() }).collect();
+        let channels: Vec<_> = own
+            .iter()
+            .map(|(_, channel)| Introduced { owners: channel.owners, standing: channel.standing() })
+            .collect();
         let ids: BTreeSet<_> = own.iter().filter_map(|(tpc, _)| self.engine.naming.get(tpc)).flatten().collect();
         let held = ids.into_iter().filter_map(|id| self.engine.held.get(id)).map(|held| self.engine.show_held(held));
         let mut messages = vec![(channels, vec![])];
@@ -831,7 +862,8 @@ impl Step<'_> {
         let mut silent = BTreeSet::new();
         for Introduced { owners, standing } in channels {
             let tpc = standing.latest.tpc;
-            let elsewhere = self.engine.channels.get(&tpc).and_then(|channel| channel.mpc).is_some_and(|other| other != mpc);
+            let elsewhere =
+                self.engine.channels.get(&tpc).and_then(|channel| channel.mpc).is_some_and(|other| other != mpc);
             if elsewhere || self.engine.on_chain(&tpc).is_none_or(|chain| chain.gone) {
                 continue;
             }
@@ -843,7 +875,8 @@ impl Step<'_> {
             let first = introduced == [false; 2];
             introduced[index] = true;
             let before = self.engine.channels.get(&tpc).map(|channel| channel.introduced);
-            if before != Some(introduced) || self.engine.channels.get(&tpc).and_then(|channel| channel.mpc) != Some(mpc) {
+            if before != Some(introduced) || self.engine.channels.get(&tpc).and_then(|channel| channel.mpc) != Some(mpc)
+            {
                 self.seat(mpc, tpc, owners, introduced, &[]);
                 if !self.engine.is_own(&tpc) {
                     self.heard(&tpc, &standing, first);
@@ -871,7 +904,10 @@ impl Step<'_> {
     fn heard(&mut self, tpc: &TpcId, standing: &Standing, first: bool) {
         let Some(channel) = self.engine.channels.change(tpc) else { return };
         let latest = standing.latest;
-        if latest.epoch != channel.latest.epoch || latest.total() != channel.latest.total() || channel.rests_on.is_some() {
+        if latest.epoch != channel.latest.epoch
+            || latest.total() != channel.latest.total()
+            || channel.rests_on.is_some()
+        {
             return;
         }
         let on_chain = channel.on_chain.order;
@@ -907,7 +943,9 @@ impl Step<'_> {
         }
         let good: Vec<_> = signatures
             .into_iter()
-            .filter(|signed| expected.contains(&signed.party) && self.signer.verify(&id, &signed.party, &signed.signature))
+            .filter(|signed| {
+                expected.contains(&signed.party) && self.signer.verify(&id, &signed.party, &signed.signature)
+            })
             .collect();
         if !good.is_empty() {
             let term = self.engine.led.get(&mpc).map_or(0, Led::term);
@@ -916,9 +954,14 @@ impl Step<'_> {
     }
 
     pub(crate) fn welcomed(&mut self, from: AccountId, mpc: MpcId, term: Term, channels: &[TpcId]) {
-        let own: Vec<_> = self.engine.channels().filter(|(_, channel)| channel.mpc == Some(mpc)).map(|(tpc, _)| *tpc).collect();
+        let own: Vec<_> =
+            self.engine.channels().filter(|(_, channel)| channel.mpc == Some(mpc)).map(|(tpc, _)| *tpc).collect();
         let Some(member) = self.engine.memberships.change(&mpc) else { return };
-        if member.is_open() && member.coordinator == from && member.term == term && own.iter().all(|tpc| channels.contains(tpc)) {
+        if member.is_open()
+            && member.coordinator == from
+            && member.term == term
+            && own.iter().all(|tpc| channels.contains(tpc))
+        {
             member.welcomed = true;
             self.stop_waiting(&Waits::Welcome(mpc));
         }
@@ -928,7 +971,8 @@ impl Step<'_> {
     pub(crate) fn lead_by_group(&mut self, mpc: MpcId, led: Leadership) {
         if !self.engine.memberships.contains(&mpc) {
             let Leadership { coordinator, term, registered } = led;
-            let membership = Membership { coordinator, term, registered, forming: None, closing: None, welcomed: false };
+            let membership =
+                Membership { coordinator, term, registered, forming: None, closing: None, welcomed: false };
             self.engine.memberships.insert(mpc, membership);
         }
     }
@@ -1000,7 +1044,8 @@ impl Step<'_> {
 
     /// Tells somebody who does not know it that a channel is no longer in a group.
     pub(crate) fn tell_left(&mut self, to: AccountId, tpc: TpcId) {
-        let left = self.engine.channels.get(&tpc).filter(|channel| channel.mpc.is_none()).and_then(|channel| channel.left);
+        let left =
+            self.engine.channels.get(&tpc).filter(|channel| channel.mpc.is_none()).and_then(|channel| channel.left);
         if let Some(mpc) = left {
             self.send(to, Message::Left { mpc, tpc });
         }

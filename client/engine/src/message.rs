@@ -245,17 +245,37 @@ impl From<protocol::Error> for Reason {
 #[allow(missing_docs)] // The fields are the protocol's and this module's types.
 pub enum Message {
     /// Asks the leader for a payment.
-    Pay { payment: Payment, over: Over },
+    Pay {
+        payment: Payment,
+        over: Over,
+    },
     /// The leader does not ask for any signature for it, or no longer.
-    PayReject { payment: PaymentId, reason: Reason },
+    PayReject {
+        payment: PaymentId,
+        reason: Reason,
+    },
     /// Asks for consent; nothing is signed yet. `owners` belong to the moves.
-    Propose { round: RoundId, right: Right, payments: Vec<Payment>, moves: Vec<Move>, owners: Vec<Owners> },
+    Propose {
+        round: RoundId,
+        right: Right,
+        payments: Vec<Payment>,
+        moves: Vec<Move>,
+        owners: Vec<Owners>,
+    },
     /// The answer: the channels are reserved. `standings` are those of the sender's own channels.
-    Consent { round: RoundId, standings: Vec<Standing> },
+    Consent {
+        round: RoundId,
+        standings: Vec<Standing>,
+    },
     /// The other answer.
-    ProposeReject { round: RoundId, reason: Reason },
+    ProposeReject {
+        round: RoundId,
+        reason: Reason,
+    },
     /// The round will not be signed: the channels are free.
-    GiveUp { round: RoundId },
+    GiveUp {
+        round: RoundId,
+    },
     /// Asks for the signature. `owners` belong to the entries, `signature` is the leader's, if it owns one of the channels.
     Update {
         round: RoundId,
@@ -265,16 +285,37 @@ pub enum Message {
         owners: Vec<Owners>,
         signature: Option<Signature>,
     },
-    UpdateAgree { update: UpdateId, signature: Signature },
-    UpdateReject { update: UpdateId, reason: Reason },
+    UpdateAgree {
+        update: UpdateId,
+        signature: Signature,
+    },
+    UpdateReject {
+        update: UpdateId,
+        reason: Reason,
+    },
     /// Everybody has signed.
-    Updated { update: UpdateId, signatures: Vec<PartySignature> },
+    Updated {
+        update: UpdateId,
+        signatures: Vec<PartySignature>,
+    },
     /// Complete updates that the receiver's knowledge shows it to have missed.
-    Missed { updates: Vec<SignedUpdate> },
+    Missed {
+        updates: Vec<SignedUpdate>,
+    },
     /// Two owners' agreement, proposed. `led` says who leads the group that a channel joins.
-    Agree { agreement: Agreement, signature: Signature, led: Option<Leadership> },
-    Agreed { agreement: AgreementId, signature: Signature },
-    AgreeReject { agreement: AgreementId, reason: Reason },
+    Agree {
+        agreement: Agreement,
+        signature: Signature,
+        led: Option<Leadership>,
+    },
+    Agreed {
+        agreement: AgreementId,
+        signature: Signature,
+    },
+    AgreeReject {
+        agreement: AgreementId,
+        reason: Reason,
+    },
     /// From the initiator to the coordinator, and by it to every other member.
     MpcCreate {
         creation: MpcCreation,
@@ -285,26 +326,69 @@ pub enum Message {
         /// How far the initiator is with its own channels.
         standings: Vec<Standing>,
     },
-    MpcCreateAgree { mpc: MpcId, signature: Signature, standings: Vec<Standing> },
-    MpcCreateReject { mpc: MpcId, reason: Reason },
+    MpcCreateAgree {
+        mpc: MpcId,
+        signature: Signature,
+        standings: Vec<Standing>,
+    },
+    MpcCreateReject {
+        mpc: MpcId,
+        reason: Reason,
+    },
     /// Everybody has signed.
-    MpcCreated { mpc: MpcId, signatures: Vec<PartySignature> },
-    MpcCreateFailed { mpc: MpcId, reason: Reason },
+    MpcCreated {
+        mpc: MpcId,
+        signatures: Vec<PartySignature>,
+    },
+    MpcCreateFailed {
+        mpc: MpcId,
+        reason: Reason,
+    },
     /// From the initiator to the coordinator, and by it to every other member.
-    MpcClose { close: MpcClose, by: PartySignature },
-    MpcCloseAgree { mpc: MpcId, signature: Signature },
-    MpcCloseReject { mpc: MpcId, reason: Reason },
+    MpcClose {
+        close: MpcClose,
+        by: PartySignature,
+    },
+    MpcCloseAgree {
+        mpc: MpcId,
+        signature: Signature,
+    },
+    MpcCloseReject {
+        mpc: MpcId,
+        reason: Reason,
+    },
     /// Everybody has signed.
-    MpcClosed { mpc: MpcId, signatures: Vec<PartySignature> },
-    MpcCloseFailed { mpc: MpcId, reason: Reason },
+    MpcClosed {
+        mpc: MpcId,
+        signatures: Vec<PartySignature>,
+    },
+    MpcCloseFailed {
+        mpc: MpcId,
+        reason: Reason,
+    },
     /// A member's channels in a group, and what it holds over them: to a coordinator that does not know them.
-    Introduce { mpc: MpcId, term: Term, registered: bool, channels: Vec<Introduced>, held: Vec<Shown> },
+    Introduce {
+        mpc: MpcId,
+        term: Term,
+        registered: bool,
+        channels: Vec<Introduced>,
+        held: Vec<Shown>,
+    },
     /// The coordinator knows these channels of the member now.
-    Welcome { mpc: MpcId, term: Term, channels: Vec<TpcId> },
+    Welcome {
+        mpc: MpcId,
+        term: Term,
+        channels: Vec<TpcId>,
+    },
     /// A channel is no longer in the group.
-    Left { mpc: MpcId, tpc: TpcId },
+    Left {
+        mpc: MpcId,
+        tpc: TpcId,
+    },
     /// The coordinator does not know the group, or the member's channels in it.
-    WhoAreYou { mpc: MpcId },
+    WhoAreYou {
+        mpc: MpcId,
+    },
 }
 
 /// A frame that is no message.

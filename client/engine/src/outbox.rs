@@ -9,9 +9,7 @@ use crate::{
     Answer, Effect, Engine, Refusal, Step,
 };
 use codec::{Decode, Encode};
-use protocol::{
-    abi, state::MAX_CHANNELS, Balance, Entry, Epoch, Resolution, SignedUpdate, Timestamp, TpcId,
-};
+use protocol::{abi, state::MAX_CHANNELS, Balance, Entry, Epoch, Resolution, SignedUpdate, Timestamp, TpcId};
 use std::collections::BTreeSet;
 
 /// A call that is not on chain yet.
@@ -74,13 +72,8 @@ impl Step<'_> {
 
     /// Forgets the calls whose purpose is reached, or can no longer be.
     pub(crate) fn check_calls(&mut self) {
-        let done: Vec<_> = self
-            .engine
-            .calls
-            .iter()
-            .filter(|(_, waiting)| self.engine.is_over(waiting))
-            .map(|(id, _)| *id)
-            .collect();
+        let done: Vec<_> =
+            self.engine.calls.iter().filter(|(_, waiting)| self.engine.is_over(waiting)).map(|(id, _)| *id).collect();
         for id in done {
             self.engine.calls.remove(&id);
             self.stop_waiting(&Waits::Call(id));
@@ -100,7 +93,9 @@ impl Step<'_> {
         let mut missing: BTreeSet<TpcId> = entries.iter().map(|entry| entry.tpc).collect();
         for (_, waiting) in self.engine.calls.iter() {
             if let Purpose::Bring(on_the_way) = &waiting.purpose {
-                let reached = |entry: &&Entry| on_the_way.iter().any(|other| other.tpc == entry.tpc && other.order() >= entry.order());
+                let reached = |entry: &&Entry| {
+                    on_the_way.iter().any(|other| other.tpc == entry.tpc && other.order() >= entry.order())
+                };
                 for entry in entries.iter().filter(reached) {
                     missing.remove(&entry.tpc);
                 }
@@ -145,7 +140,8 @@ impl Step<'_> {
         // Before the clocks start, so that nobody has to answer what this owner knows better.
         self.checkpoint(channels)?;
         for channels in channels.chunks(MAX_CHANNELS) {
-            let epochs = channels.iter().filter_map(|tpc| Some((*tpc, self.engine.channels.get(tpc)?.on_chain.order.0)));
+            let epochs =
+                channels.iter().filter_map(|tpc| Some((*tpc, self.engine.channels.get(tpc)?.on_chain.order.0)));
             let purpose = Purpose::Dispute(epochs.collect(), then);
             let call = abi::DisputeChannels { channels: channels.to_vec(), then };
             self.call(call.into(), 0, purpose, None);

@@ -323,7 +323,8 @@ impl Engine {
         let signed = self.in_flight_on(tpc).flat_map(|(_, held)| held.payments.iter().map(|payment| &payment.id));
         let ids: BTreeSet<_> = waiting.chain(signed).collect();
         let net = |id: &PaymentId| {
-            let sums = self.pending.get(id).and_then(|pending| pending.payment.sums(self.account, channel.owners.asset));
+            let sums =
+                self.pending.get(id).and_then(|pending| pending.payment.sums(self.account, channel.owners.asset));
             sums.map_or(0, |(out, back)| out.saturating_sub(back))
         };
         ids.into_iter().fold(channel.balance_of(self.account), |left, id| left.saturating_sub(net(id)))

@@ -163,7 +163,15 @@ pub struct Permission {
 impl Permission {
     /// One without bounds, for those who trust the grantee or play a game.
     pub fn unlimited(grantee: Grantee, purpose: Purpose, asset: Asset) -> Self {
-        Self { grantee, purpose, channels: None, asset, left: Balance::MAX, per_payment: Balance::MAX, until: Timestamp::MAX }
+        Self {
+            grantee,
+            purpose,
+            channels: None,
+            asset,
+            left: Balance::MAX,
+            per_payment: Balance::MAX,
+            until: Timestamp::MAX,
+        }
     }
 
     /// Whether it lets `amount` leave `channels` for `purpose` now.

@@ -168,15 +168,12 @@ impl Step<'_> {
         let free = tpcs.iter().all(|tpc| self.engine.is_free(tpc) && self.engine.hanging_on(tpc).len() < MAX_HANGING);
         if !free || tpcs.len() > MAX_CHANNELS || folded >= MAX_FOLDED {
             moves.iter().for_each(|(tpc, change)| self.engine.take_back(mpc, tpc, *change));
-            let busy = tpcs.iter().any(|tpc| {
-                self.engine.is_in_round(tpc) || self.engine.hanging_on(tpc).len() >= MAX_HANGING
-            });
+            let busy =
+                tpcs.iter().any(|tpc| self.engine.is_in_round(tpc) || self.engine.hanging_on(tpc).len() >= MAX_HANGING);
             let unusable = tpcs.iter().find(|tpc| !self.engine.is_free(tpc) && !busy);
             return Err(match unusable {
                 Some(tpc) => Delay::Never(Reason::NotOnChain(*tpc)),
-                None if places.is_empty() && free => {
-                    Delay::Never(Reason::Protocol(protocol::Error::TooManyChannels))
-                }
+                None if places.is_empty() && free => Delay::Never(Reason::Protocol(protocol::Error::TooManyChannels)),
                 None => Delay::Later,
             });
         }
@@ -235,9 +232,8 @@ impl Engine {
                     moves.iter().for_each(|(tpc, change)| self.take_back(mpc, tpc, *change));
                     let seats = self.seats.get(&mpc).into_iter().flatten();
                     let seats: Vec<_> = seats.collect();
-                    let unknown = |tpc: &&TpcId| {
-                        self.channels.get(*tpc).is_some_and(|channel| channel.introduced != [true; 2])
-                    };
+                    let unknown =
+                        |tpc: &&TpcId| self.channels.get(*tpc).is_some_and(|channel| channel.introduced != [true; 2]);
                     return Err(if seats.iter().any(|tpc| self.is_in_round(tpc)) {
                         Delay::Later
                     } else if seats.iter().any(unknown) {
@@ -251,12 +247,7 @@ impl Engine {
         Ok(moves)
     }
 
-    fn plan_asset(
-        &mut self,
-        mpc: MpcId,
-        payment: &Payment,
-        asset: Asset,
-    ) -> Result<BTreeMap<TpcId, i128>, NoPlan> {
+    fn plan_asset(&mut self, mpc: MpcId, payment: &Payment, asset: Asset) -> Result<BTreeMap<TpcId, i128>, NoPlan> {
         if !self.planners.0.contains_key(&(mpc, asset)) {
             let plan = self.network(mpc, asset)?;
             self.planners.0.insert((mpc, asset), plan);

@@ -19,7 +19,9 @@ pub struct Change {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadRecord {
     /// It was written by a newer program.
-    #[error("a record is of version {0}, newer than {RECORD_VERSION}: start the program that wrote it, or a newer one")]
+    #[error(
+        "a record is of version {0}, newer than {RECORD_VERSION}: start the program that wrote it, or a newer one"
+    )]
     Newer(u8),
     /// Its bytes are no record.
     #[error("the record with key {0:02x?} cannot be decoded: restore the store from a copy")]
@@ -104,8 +106,7 @@ impl<R: Record> Table<R> {
     pub(crate) fn load(&mut self, key: &[u8], value: &[u8]) -> Result<bool, BadRecord> {
         let Some(rest) = key.strip_prefix(&[R::KIND]) else { return Ok(false) };
         let malformed = || BadRecord::Malformed(key.to_vec());
-        let (name, record) =
-            R::Key::decode_all(&mut &*rest).ok().zip(versioned(value)?).ok_or_else(malformed)?;
+        let (name, record) = R::Key::decode_all(&mut &*rest).ok().zip(versioned(value)?).ok_or_else(malformed)?;
         self.rows.insert(name, record);
         Ok(true)
     }

@@ -16,9 +16,7 @@ use crate::{
     Engine, Native, Over, Step,
 };
 use codec::{Decode, Encode};
-use protocol::{
-    AccountId, Action, Balance, Entry, MpcId, Owners, PartySignature, Signature, TpcId, Update,
-};
+use protocol::{AccountId, Action, Balance, Entry, MpcId, Owners, PartySignature, Signature, TpcId, Update};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most rounds over a channel that hang beside each other. From then on the newest is asked for again.
@@ -141,7 +139,8 @@ impl Step<'_> {
         for id in engine.waiting.get(&tpc).into_iter().flatten().take(MAX_FOLDED) {
             let Some(pending) = engine.pending.get(id) else { continue };
             let Some((out, back)) = pending.payment.sums(engine.account, asset) else { continue };
-            let Some(net) = i128::try_from(back).ok().zip(i128::try_from(out).ok()).map(|(back, out)| back - out) else {
+            let Some(net) = i128::try_from(back).ok().zip(i128::try_from(out).ok()).map(|(back, out)| back - out)
+            else {
                 continue;
             };
             let net = if first { net } else { -net };
@@ -245,7 +244,11 @@ impl Step<'_> {
         }
         let busy = matches!(
             reason,
-            Reason::InFlight(_) | Reason::Reserved(_) | Reason::Disputed(_) | Reason::Outdated(_) | Reason::NotPermitted(_)
+            Reason::InFlight(_)
+                | Reason::Reserved(_)
+                | Reason::Disputed(_)
+                | Reason::Outdated(_)
+                | Reason::NotPermitted(_)
         );
         self.give_up(number, (!busy).then_some(reason));
     }
@@ -409,9 +412,10 @@ impl Step<'_> {
             return false;
         }
         match (round.right, round.mpc) {
-            (Right::Turn, _) if round.tpcs().all(|tpc| {
-                self.engine.channels.get(&tpc).is_none_or(|channel| channel.mpc.is_none())
-            }) =>
+            (Right::Turn, _)
+                if round
+                    .tpcs()
+                    .all(|tpc| self.engine.channels.get(&tpc).is_none_or(|channel| channel.mpc.is_none())) =>
             {
                 let before = self.engine.rounds.len();
                 round.tpcs().for_each(|tpc| self.start_own_round(tpc));
@@ -465,8 +469,10 @@ impl Step<'_> {
         let Some(round) = self.engine.rounds.get(&number) else { return };
         let Stage::Signing { id, signatures, .. } = &round.stage else { return };
         let id = *id;
-        let listed: Vec<_> =
-            signatures.iter().map(|(party, signature)| PartySignature { party: *party, signature: *signature }).collect();
+        let listed: Vec<_> = signatures
+            .iter()
+            .map(|(party, signature)| PartySignature { party: *party, signature: *signature })
+            .collect();
         let others: Vec<_> = listed.iter().filter(|signed| signed.party != account).copied().collect();
         if !self.signer.verify_all(&id, &others) {
             let bad: Vec<_> = others
@@ -492,6 +498,17 @@ impl Step<'_> {
             return self.complete(id, listed);
         }
         let Round { stage: Stage::Signing { update, .. }, owners, right, payments, .. } = round else { return };
+        let tpcs: BTreeSet<TpcId> = update.entries.iter().map(|entry| entry.tpc).collect();
+        if !tpcs.iter().any(|tpc| self.engine.channels.contains(tpc)) {
+            // The channels are not this coordinator's any more, and what hung over them is decided.
+            let hanging: BTreeSet<u64> = tpcs.iter().flat_map(|tpc| self.engine.hanging_on(tpc)).collect();
+            for number in hanging {
+                if self.engine.live_tpcs(number).is_subset(&tpcs) {
+                    self.end_round(number);
+                }
+            }
+            return;
+        }
         let round = self.id(number);
         self.hold(id, update, owners, right, round, payments, listed);
     }
@@ -548,9 +565,10 @@ impl Step<'_> {
                     && channel.latest.version < entry.version
             })
         };
-        let well_formed = crate::channel::are_well_formed(update.entries.iter().map(|entry| &entry.tpc), &owners, |tpc, owners| {
-            owners.tpc(&Native) == *tpc
-        });
+        let well_formed =
+            crate::channel::are_well_formed(update.entries.iter().map(|entry| &entry.tpc), &owners, |tpc, owners| {
+                owners.tpc(&Native) == *tpc
+            });
         if !update.entries.iter().any(news) || !well_formed || !self.are_all(&id, &owners, None, &signatures) {
             return;
         }
@@ -575,6 +593,7 @@ impl Step<'_> {
             Reason::Outdated(standings) => {
                 let behind = self.is_behind(round, standings);
                 let hangs = round.hangs;
+                self.believe(from, standings);
                 self.learn(from, standings);
                 if !behind.is_empty() && !hangs {
                     self.show(from, behind);
@@ -646,11 +665,31 @@ impl Step<'_> {
         let behind = |standing: &&Standing| {
             let channel = self.engine.channels.get(&standing.latest.tpc);
             let known = channel.is_some_and(|channel| {
-                channel.latest.epoch == standing.latest.epoch && channel.latest.version > standing.latest.version
+                channel.rests_on.is_some()
+                    && channel.latest.epoch == standing.latest.epoch
+                    && channel.latest.version > standing.latest.version
             });
             known && named(standing).is_some_and(|entry| standing.signed < entry.version)
         };
         standings.iter().filter(behind).map(|standing| standing.latest.tpc).collect()
+    }
+
+    /// Takes over an owner's word about its channels where this coordinator has only heard of something newer, and cannot
+    /// show it.
+    fn believe(&mut self, from: AccountId, standings: &[Standing]) {
+        for Standing { latest, .. } in standings {
+            let own = self.engine.is_own(&latest.tpc);
+            let Some(channel) = self.engine.channels.change(&latest.tpc).filter(|_| !own) else { continue };
+            let hearsay = channel.rests_on.is_none()
+                && channel.owners.parties.contains(&from)
+                && latest.epoch == channel.latest.epoch
+                && latest.version < channel.latest.version
+                && latest.order() >= channel.on_chain.order
+                && latest.total() == channel.latest.total();
+            if hearsay {
+                channel.latest = *latest;
+            }
+        }
     }
 
     /// Learns which versions of an owner's channels are used up.
@@ -725,7 +764,8 @@ impl Step<'_> {
             let Some(round) = self.engine.rounds.get(&number) else { continue };
             let entries = round.entries();
             let asking = entries.is_empty();
-            let void = entries.iter().any(|entry| self.engine.on_chain(&entry.tpc).is_some_and(|chain| chain.voids(entry)));
+            let void =
+                entries.iter().any(|entry| self.engine.on_chain(&entry.tpc).is_some_and(|chain| chain.voids(entry)));
             let live = self.engine.live_tpcs(number);
             let newer = |entry: &Entry| {
                 self.engine.channels.get(&entry.tpc).is_none_or(|channel| channel.latest.version >= entry.version)
@@ -795,9 +835,8 @@ impl Engine {
     /// The channels of a round whose update may still move them: they are in the epoch that it names.
     pub(crate) fn live_tpcs(&self, number: u64) -> BTreeSet<TpcId> {
         let Some(round) = self.rounds.get(&number) else { return BTreeSet::new() };
-        let live = |entry: &&Entry| {
-            self.on_chain(&entry.tpc).is_none_or(|chain| !chain.gone && chain.order.0 == entry.epoch)
-        };
+        let live =
+            |entry: &&Entry| self.on_chain(&entry.tpc).is_none_or(|chain| !chain.gone && chain.order.0 == entry.epoch);
         round.entries().iter().filter(live).map(|entry| entry.tpc).collect()
     }
 

@@ -99,14 +99,16 @@ impl Step<'_> {
                     return self.send(from, Message::UpdateAgree { update: id, signature });
                 }
                 let asked = self.consider_update(from, *round, *right, payments, update, owners, approved);
-                let checked = asked.and_then(|used| match (*right, *signature) {
-                    (Right::Turn, Some(signature)) if self.signer.verify(&id, &from, &signature) => Ok(used),
-                    (Right::Turn, _) if from != self.engine.account => {
-                        Err(protocol::Error::BadSignature(from).into())
+                let checked = asked.and_then(|used| {
+                    match (*right, *signature) {
+                        (Right::Turn, Some(signature)) if self.signer.verify(&id, &from, &signature) => Ok(used),
+                        (Right::Turn, _) if from != self.engine.account => {
+                            Err(protocol::Error::BadSignature(from).into())
+                        }
+                        _ => Ok(used),
                     }
-                    _ => Ok(used),
-                }
-                .map_err(Stop::No));
+                    .map_err(Stop::No)
+                });
                 match checked {
                     Ok(used) => {
                         let held = Held {
@@ -357,11 +359,7 @@ impl Step<'_> {
     }
 
     /// Refuses channels that are not on chain, disputed, or too quick to settle (rule S1).
-    fn check_chain(
-        &self,
-        asked: &Asked,
-        epoch: impl Fn(&Engine, usize, &TpcId) -> Option<u32>,
-    ) -> Result<(), Stop> {
+    fn check_chain(&self, asked: &Asked, epoch: impl Fn(&Engine, usize, &TpcId) -> Option<u32>) -> Result<(), Stop> {
         let shortest = self.engine.policy().min_window;
         let mut unknown = vec![];
         for (index, (tpc, owners)) in asked.tpcs.iter().zip(asked.owners).enumerate() {
@@ -444,16 +442,20 @@ impl Step<'_> {
         for payment in asked.payments {
             let mine = payment.transfers.iter().any(|transfer| transfer.from == account);
             let own = payment.id.by == account;
-            let known = self.engine.pending.get(&payment.id).is_some_and(|pending| {
-                pending.payment == *payment && !pending.cancelled
-            });
+            let known = self
+                .engine
+                .pending
+                .get(&payment.id)
+                .is_some_and(|pending| pending.payment == *payment && !pending.cancelled);
             if own && !known {
                 return Err(Reason::UnknownPayment(payment.id).into());
             }
             if (mine || own) && self.is_paid_elsewhere(payment.id, &asked.tpcs) {
                 return Err(Reason::UnknownPayment(payment.id).into());
             }
-            for transfer in payment.transfers.iter().filter(|transfer| transfer.from == account || transfer.to == account) {
+            for transfer in
+                payment.transfers.iter().filter(|transfer| transfer.from == account || transfer.to == account)
+            {
                 let flow = assets.entry(transfer.asset).or_default();
                 if transfer.from == account {
                     flow.out = flow.out.checked_add(transfer.amount).ok_or(Reason::WrongPosition)?;
@@ -479,9 +481,8 @@ impl Step<'_> {
             for (payment, grantee, purpose, amount) in asks.chain(passes).filter(|_| !approved) {
                 let permission = self.permission(grantee, purpose, asset, amount, &flow.falling, &used);
                 let group = asked.group().map(|group| (group, purpose)).filter(|_| permission.is_none());
-                let by_group = group.and_then(|(group, purpose)| {
-                    self.permission(group, purpose, asset, amount, &flow.falling, &used)
-                });
+                let by_group = group
+                    .and_then(|(group, purpose)| self.permission(group, purpose, asset, amount, &flow.falling, &used));
                 used.push((permission.or(by_group).ok_or(Stop::Ask(payment))?, amount));
             }
         }
@@ -688,15 +689,18 @@ impl Step<'_> {
     pub(crate) fn reconsider(&mut self, ids: &[UpdateId]) {
         for id in ids {
             self.decide(*id);
-            let Some(held) = self.engine.held.get(id).filter(|held| !held.in_flight && !held.payments.is_empty()) else {
+            let Some(held) = self.engine.held.get(id).filter(|held| !held.in_flight && !held.payments.is_empty())
+            else {
                 continue;
             };
             let replaced = held.replaced;
-            let open = if replaced { self.engine.is_built_on(id) } else { self.engine.is_ignored(id, &held.update.entries) };
+            let open =
+                if replaced { self.engine.is_built_on(id) } else { self.engine.is_ignored(id, &held.update.entries) };
             if open {
                 continue;
             }
-            let payments = self.engine.held.change(id).map(|held| std::mem::take(&mut held.payments)).unwrap_or_default();
+            let payments =
+                self.engine.held.change(id).map(|held| std::mem::take(&mut held.payments)).unwrap_or_default();
             if replaced {
                 payments.iter().for_each(|payment| self.engine.unsign(&payment.id, id));
                 payments.into_iter().for_each(|payment| self.wait_again(payment.id));
@@ -854,7 +858,8 @@ impl Engine {
     /// Whether something in flight builds on an update.
     fn is_built_on(&self, id: &UpdateId) -> bool {
         let in_flight = self.held.get(id).into_iter().flat_map(|held| &held.update.entries);
-        let mut in_flight = in_flight.filter(|entry| self.is_own(&entry.tpc)).flat_map(|entry| self.in_flight_on(&entry.tpc));
+        let mut in_flight =
+            in_flight.filter(|entry| self.is_own(&entry.tpc)).flat_map(|entry| self.in_flight_on(&entry.tpc));
         in_flight.any(|(_, held)| held.builds_on.contains(id))
             || self.agreements.iter().any(|(_, agreeing)| agreeing.builds_on.contains(id))
     }

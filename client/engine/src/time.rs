@@ -198,16 +198,35 @@ impl Step<'_> {
         waits.extend(engine.rounds.iter().map(|(number, _)| Waits::Round(*number)));
         waits.extend(engine.agreements.iter().map(|(id, _)| Waits::Agreement(*id)));
         waits.extend(engine.calls.iter().map(|(id, _)| Waits::Call(*id)));
-        waits.extend(engine.memberships.iter().filter(|(_, member)| member.is_waiting()).map(|(mpc, _)| Waits::Forming(*mpc)));
-        waits.extend(engine.memberships.iter().filter(|(_, member)| !member.welcomed).map(|(mpc, _)| Waits::Welcome(*mpc)));
-        waits.extend(engine.pending.iter().filter(|(id, pending)| engine.signed_in(id).next().is_none() && engine.leads_payment(id, &pending.over) != Some(engine.account)).map(|(id, _)| Waits::Payment(*id)));
+        waits.extend(
+            engine.memberships.iter().filter(|(_, member)| member.is_waiting()).map(|(mpc, _)| Waits::Forming(*mpc)),
+        );
+        waits.extend(
+            engine.memberships.iter().filter(|(_, member)| !member.welcomed).map(|(mpc, _)| Waits::Welcome(*mpc)),
+        );
+        waits.extend(
+            engine
+                .pending
+                .iter()
+                .filter(|(id, pending)| {
+                    engine.signed_in(id).next().is_none()
+                        && engine.leads_payment(id, &pending.over) != Some(engine.account)
+                })
+                .map(|(id, _)| Waits::Payment(*id)),
+        );
         for what in waits {
             self.wait_for(what);
             self.again(what, 0, self.engine.clock);
         }
         let waiting: BTreeSet<_> = self.engine.waiting.keys().copied().collect();
         self.start_rounds(&waiting);
-        let paths: Vec<_> = self.engine.pending.iter().filter(|(_, pending)| matches!(pending.over, Over::Path(_))).map(|(id, _)| *id).collect();
+        let paths: Vec<_> = self
+            .engine
+            .pending
+            .iter()
+            .filter(|(_, pending)| matches!(pending.over, Over::Path(_)))
+            .map(|(id, _)| *id)
+            .collect();
         paths.into_iter().for_each(|payment| self.wait_again(payment));
     }
 }
@@ -223,8 +242,7 @@ impl Engine {
                 self.pending.get(id).is_some_and(|pending| self.leads_payment(id, &pending.over) == Some(*peer))
             }
             Waits::Forming(mpc) | Waits::Welcome(mpc) => {
-                self.memberships.get(mpc).is_some_and(|member| member.coordinator == *peer)
-                    || self.led.contains(mpc)
+                self.memberships.get(mpc).is_some_and(|member| member.coordinator == *peer) || self.led.contains(mpc)
             }
             Waits::Call(_) | Waits::Channel(_) => false,
         }

@@ -4,8 +4,8 @@
 //! chain like a party, and never signs anything but its own transactions.
 
 use crate::{
-    channel::OnChain,
     chain::{Block, HeadDispute, Stored},
+    channel::OnChain,
     message::UpdateId,
     Call, Engine, Native,
 };

@@ -11,7 +11,8 @@ use engine::{
     Permission, Policy, Reading, Refusal, Scope, Signer, Transfer, Wants,
 };
 use protocol::{
-    AccountId, Action, Asset, Balance, Domain, Entry, MpcId, Owners, PartySignature, Signature, SignedUpdate, TpcId, Update,
+    AccountId, Action, Asset, Balance, Domain, Entry, MpcId, Owners, PartySignature, Signature, SignedUpdate, TpcId,
+    Update,
 };
 use std::collections::{BTreeMap, VecDeque};
 use testkit::{
@@ -238,7 +239,13 @@ impl Bench {
                 if let (Notice::Requested { request, .. }, true) = (&notice, self.nodes[node].accepts) {
                     self.answers.push_back((node, *request));
                 }
-                trace(|| format!("{} {node} is told {}", self.clock, format!("{notice:?}").chars().take(160).collect::<String>()));
+                trace(|| {
+                    format!(
+                        "{} {node} is told {}",
+                        self.clock,
+                        format!("{notice:?}").chars().take(160).collect::<String>()
+                    )
+                });
                 self.nodes[node].notices.push(notice);
             }
         }
@@ -266,7 +273,14 @@ impl Bench {
     }
 
     /// What is to happen to the next `times` messages of a kind; of all kinds if that is empty.
-    pub fn rule(&mut self, from: impl Into<Option<usize>>, to: impl Into<Option<usize>>, kind: &'static str, fate: Fate, times: usize) {
+    pub fn rule(
+        &mut self,
+        from: impl Into<Option<usize>>,
+        to: impl Into<Option<usize>>,
+        kind: &'static str,
+        fate: Fate,
+        times: usize,
+    ) {
         self.rules.push(Rule { from: from.into(), to: to.into(), kind, fate, times });
     }
 
@@ -401,12 +415,14 @@ impl Bench {
     pub fn calm(&mut self, nodes: &[usize], seconds: u64) {
         self.run();
         for _ in 0..seconds {
-            if !nodes.iter().any(|node| self.nodes[*node].dead || self.engine(*node).is_waiting()) && self.mail.is_empty() {
+            if !nodes.iter().any(|node| self.nodes[*node].dead || self.engine(*node).is_waiting())
+                && self.mail.is_empty()
+            {
                 return;
             }
             self.pass(1);
         }
-        assert!(false, "something hangs: {}", self.hanging(nodes));
+        panic!("something hangs: {}", self.hanging(nodes));
     }
 
     pub fn hanging(&self, nodes: &[usize]) -> String {
@@ -416,7 +432,12 @@ impl Bench {
             text += &format!("\nnode {node}:");
             for (id, held) in engine.held().filter(|(_, held)| held.in_flight) {
                 let entries: Vec<_> = held.update.entries.iter().map(|entry| (entry.version, entry.balances)).collect();
-                text += &format!("\n  in flight {:02x?} {:?} all={} {entries:?}", &id[..3], held.right, held.signatures.is_some());
+                text += &format!(
+                    "\n  in flight {:02x?} {:?} all={} {entries:?}",
+                    &id[..3],
+                    held.right,
+                    held.signatures.is_some()
+                );
             }
             for payment in engine.pending() {
                 text += &format!("\n  pending {payment:?}");
@@ -486,9 +507,19 @@ impl Bench {
         let peer = self.account(b);
         let mut tpcs = vec![];
         for number in 0..n {
-            let command =
-                Command::Open { peer, nonce: nonce + number, asset, own, theirs, value: 0, window: WINDOW, valid_until };
-            let Ok(Answer::Tpc(tpc)) = self.step(a, Input::Command(command)) else { panic!("the channel is not opened") };
+            let command = Command::Open {
+                peer,
+                nonce: nonce + number,
+                asset,
+                own,
+                theirs,
+                value: 0,
+                window: WINDOW,
+                valid_until,
+            };
+            let Ok(Answer::Tpc(tpc)) = self.step(a, Input::Command(command)) else {
+                panic!("the channel is not opened")
+            };
             tpcs.push(tpc);
         }
         self.run();
@@ -509,7 +540,11 @@ impl Bench {
         let Ok(Answer::Mpc(mpc)) = answer else { panic!("{answer:?}") };
         self.run();
         self.block();
-        assert!(self.nodes[initiator].notices.contains(&Notice::MpcCreated(mpc)), "{:?}", self.nodes[initiator].notices);
+        assert!(
+            self.nodes[initiator].notices.contains(&Notice::MpcCreated(mpc)),
+            "{:?}",
+            self.nodes[initiator].notices
+        );
         mpc
     }
 
@@ -539,7 +574,11 @@ impl Bench {
 
     /// Pays along channels of users, the first of which is the payer.
     pub fn pay_along(&mut self, users: &[usize], tpcs: &[TpcId], amount: Balance) -> u64 {
-        let hops = tpcs.iter().zip(users).map(|(tpc, from)| Hop { owners: self.owners(*tpc), from: self.account(*from), amount });
+        let hops = tpcs.iter().zip(users).map(|(tpc, from)| Hop {
+            owners: self.owners(*tpc),
+            from: self.account(*from),
+            amount,
+        });
         let hops = hops.collect();
         let (first, last) = (users[0], users[users.len() - 1]);
         self.pay_to(first, last, amount, Over::Path(hops))
@@ -559,7 +598,9 @@ impl Bench {
 
     /// How often somebody's books have a payment, by its outcome.
     pub fn books(&self, node: usize, payment: PaymentId) -> (usize, usize) {
-        let count = |outcome| self.past(node).iter().filter(|past| past.payment.id == payment && past.outcome == outcome).count();
+        let count = |outcome| {
+            self.past(node).iter().filter(|past| past.payment.id == payment && past.outcome == outcome).count()
+        };
         (count(Outcome::Settled), count(Outcome::Void))
     }
 
@@ -639,7 +680,14 @@ impl Bench {
     }
 
     /// A leader's request for a signature.
-    pub fn ask(&self, leader: usize, number: u64, right: Right, payments: &[Payment], (update, owners): &(Update, Vec<Owners>)) -> Message {
+    pub fn ask(
+        &self,
+        leader: usize,
+        number: u64,
+        right: Right,
+        payments: &[Payment],
+        (update, owners): &(Update, Vec<Owners>),
+    ) -> Message {
         let signature = Some(self.sign(leader, &id_of(update)).signature);
         let round = RoundId { leader: self.account(leader), number };
         let (update, owners) = (update.clone(), owners.clone());
@@ -693,7 +741,8 @@ impl Bench {
         };
         let account = self.account(node);
         for entry in entries {
-            let own = self.engine(node).channel(&entry.tpc).is_some_and(|channel| channel.owners.parties.contains(&account));
+            let own =
+                self.engine(node).channel(&entry.tpc).is_some_and(|channel| channel.owners.parties.contains(&account));
             if own {
                 let known = *self.signed.entry((node, entry.tpc, entry.order())).or_insert(id);
                 assert_eq!(known, id, "node {node} has signed two contents for {:?} of {}", entry.order(), entry.tpc);
@@ -714,11 +763,14 @@ fn brief(message: &Message) -> String {
     let kind = kind_of(message);
     match message {
         Message::Update { update, payments, round, .. } => {
-            let entries: Vec<_> = update.entries.iter().map(|entry| (entry.tpc.0[0], entry.order(), entry.balances)).collect();
+            let entries: Vec<_> =
+                update.entries.iter().map(|entry| (entry.tpc.0[0], entry.order(), entry.balances)).collect();
             let payments: Vec<_> = payments.iter().map(|payment| (payment.id.by.0[3], payment.id.number)).collect();
             format!("{kind} {} {:02x?} {entries:?} of {payments:?}", round.number, &id_of(update)[..2])
         }
-        Message::UpdateAgree { update, .. } | Message::Updated { update, .. } => format!("{kind} {:02x?}", &update[..2]),
+        Message::UpdateAgree { update, .. } | Message::Updated { update, .. } => {
+            format!("{kind} {:02x?}", &update[..2])
+        }
         Message::UpdateReject { update, reason } => format!("{kind} {:02x?} {reason:?}", &update[..2]),
         _ => format!("{message:?}").chars().take(300).collect(),
     }
