@@ -46,7 +46,7 @@ pub use round::Round;
 use channel::Foreign;
 use codec::{Decode, Encode};
 use message::{Agreement, AgreementId, Reason, RoundId, Term, UpdateId};
-use payment::{Past, Pending};
+use payment::{Grantee, Past, Pending, Purpose};
 use plan::Planners;
 use protocol::{AccountId, Asset, Balance, Domain, MpcId, Nonce, Owners, Resolution, Timestamp, TpcId, Window};
 use record::{BadRecord, Change, Record, Table};
@@ -481,6 +481,10 @@ pub struct Engine {
     /// What waits in groups that this account coordinates, in its order.
     queues: BTreeMap<MpcId, VecDeque<plan::Queued>>,
     planners: Planners,
+    /// What payments that are not decided take from this party, by their channel.
+    owed: BTreeMap<TpcId, Balance>,
+    /// The permissions by whom they are given to.
+    granted: BTreeMap<(Grantee, Purpose), BTreeSet<u64>>,
     /// The updates that a payment is in and that are in flight.
     signed_in: BTreeMap<PaymentId, BTreeSet<UpdateId>>,
     /// What was consented to.
@@ -542,6 +546,8 @@ impl Engine {
             seats: BTreeMap::new(),
             queues: BTreeMap::new(),
             planners: Planners::default(),
+            owed: BTreeMap::new(),
+            granted: BTreeMap::new(),
             signed_in: BTreeMap::new(),
             reservations: BTreeMap::new(),
             parked: VecDeque::new(),
@@ -622,6 +628,10 @@ impl Engine {
         let held = self.held.iter().flat_map(|(id, held)| held.payments.iter().map(|payment| (payment.id, *id)));
         let held: Vec<_> = held.collect();
         held.into_iter().for_each(|(payment, id)| self.sign_in(payment, id));
+        self.index_pending();
+        for (id, permission) in self.permissions.iter() {
+            self.granted.entry((permission.grantee, permission.purpose)).or_default().insert(*id);
+        }
         for (payment, pending) in self.pending.iter() {
             let leads = self.leads_payment(payment, &pending.over) == Some(self.account);
             if let (Over::Channel(tpc), true, false) = (&pending.over, leads, self.signed_in.contains_key(payment)) {
@@ -809,10 +819,13 @@ impl Step<'_> {
             Command::Pay { transfers, over } => self.pay(transfers, over),
             Command::Cancel(payment) => self.cancel(payment),
             Command::Permit(permission) => Ok(self.permit(permission)),
-            Command::Revoke(permission) => match self.engine.permissions.remove(&permission) {
-                Some(_) => Ok(Answer::Done),
-                None => Err(Refusal::Unknown),
-            },
+            Command::Revoke(id) => {
+                let permission = self.engine.permissions.remove(&id).ok_or(Refusal::Unknown)?;
+                if let Some(granted) = self.engine.granted.get_mut(&(permission.grantee, permission.purpose)) {
+                    granted.remove(&id);
+                }
+                Ok(Answer::Done)
+            }
             Command::Answer { request, accept } => self.answer(request, accept),
             Command::Checkpoint(channels) => self.checkpoint(&channels),
             Command::Dispute { channels, then } => self.dispute(&channels, then),

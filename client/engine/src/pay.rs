@@ -56,7 +56,7 @@ impl Step<'_> {
         let _ = self.count(|counters| &mut counters.payments);
         let id = payment.id;
         let pending = Pending { payment, over: over.clone(), cancelled: false };
-        self.engine.pending.insert(id, pending);
+        self.engine.insert_pending(pending);
         if waits {
             self.wait_for(Waits::Payment(id));
             self.ask_for_payment(id);
@@ -189,11 +189,8 @@ impl Step<'_> {
         let Some(asset) = self.engine.channels.get(&tpc).map(|channel| channel.owners.asset) else { return false };
         let Some((out, _)) = payment.sums(self.engine.account, asset) else { return false };
         let now = self.engine.now();
-        self.engine.permissions.iter().any(|(_, permission)| {
-            permission.grantee == Grantee::Party(from)
-                && permission.purpose == Purpose::Pay
-                && permission.lets(asset, out, &[tpc], now)
-        })
+        let granted = self.engine.granted(Grantee::Party(from), Purpose::Pay);
+        granted.into_iter().any(|(_, permission)| permission.lets(asset, out, &[tpc], now))
     }
 
     /// This party pays what somebody else asks for, as if it were its own command.
@@ -209,18 +206,15 @@ impl Step<'_> {
         }
         // Consent is used up now; the round finds the payment among this party's own.
         self.use_up(id.by, asset, out, tpc);
-        self.engine.pending.insert(id, Pending { payment, over: Over::Channel(tpc), cancelled: false });
+        self.engine.insert_pending(Pending { payment, over: Over::Channel(tpc), cancelled: false });
         self.wait_again(id);
     }
 
     fn use_up(&mut self, from: AccountId, asset: Option<Asset>, amount: Balance, tpc: TpcId) {
         let now = self.engine.now();
-        let fits = |permission: &Permission| {
-            permission.grantee == Grantee::Party(from)
-                && permission.purpose == Purpose::Pay
-                && asset.is_some_and(|asset| permission.lets(asset, amount, &[tpc], now))
-        };
-        let found = self.engine.permissions.iter().find(|(_, permission)| fits(permission)).map(|(id, _)| *id);
+        let fits = |permission: &Permission| asset.is_some_and(|asset| permission.lets(asset, amount, &[tpc], now));
+        let granted = self.engine.granted(Grantee::Party(from), Purpose::Pay);
+        let found = granted.into_iter().find(|(_, permission)| fits(permission)).map(|(id, _)| id);
         if let Some(permission) = found.and_then(|id| self.engine.permissions.change(&id)) {
             permission.left = permission.left.saturating_sub(amount);
         }
@@ -258,7 +252,7 @@ impl Step<'_> {
             }
             return;
         }
-        let Some(Pending { payment, over, .. }) = self.engine.pending.remove(&id) else { return };
+        let Some(Pending { payment, over, .. }) = self.engine.remove_pending(&id) else { return };
         self.stop_waiting(&Waits::Payment(id));
         if let Over::Channel(tpc) = over {
             self.engine.not_waiting(&tpc, &id);
@@ -274,6 +268,7 @@ impl Step<'_> {
 
     pub(crate) fn permit(&mut self, permission: Permission) -> Answer {
         let id = self.count(|counters| &mut counters.permissions);
+        self.engine.granted.entry((permission.grantee, permission.purpose)).or_default().insert(id);
         self.engine.permissions.insert(id, permission);
         Answer::Permission(id)
     }
@@ -318,16 +313,53 @@ impl Engine {
 
     /// What this party can still pay over a channel: what it holds, less what waits to be paid.
     pub(crate) fn available(&self, tpc: &TpcId) -> Balance {
-        let Some(channel) = self.channels.get(tpc) else { return 0 };
-        let waiting = self.waiting.get(tpc).into_iter().flatten();
-        let signed = self.in_flight_on(tpc).flat_map(|(_, held)| held.payments.iter().map(|payment| &payment.id));
-        let ids: BTreeSet<_> = waiting.chain(signed).collect();
-        let net = |id: &PaymentId| {
-            let sums =
-                self.pending.get(id).and_then(|pending| pending.payment.sums(self.account, channel.owners.asset));
-            sums.map_or(0, |(out, back)| out.saturating_sub(back))
-        };
-        ids.into_iter().fold(channel.balance_of(self.account), |left, id| left.saturating_sub(net(id)))
+        let held = self.channels.get(tpc).map_or(0, |channel| channel.balance_of(self.account));
+        held.saturating_sub(self.owed.get(tpc).copied().unwrap_or_default())
+    }
+
+    /// What a payment that is not decided takes from this party over a channel.
+    fn takes_over(&self, pending: &Pending) -> Option<(TpcId, Balance)> {
+        let Over::Channel(tpc) = pending.over else { return None };
+        let asset = self.channels.get(&tpc)?.owners.asset;
+        let (out, back) = pending.payment.sums(self.account, asset)?;
+        Some((tpc, out.saturating_sub(back))).filter(|(_, net)| *net > 0)
+    }
+
+    pub(crate) fn insert_pending(&mut self, pending: Pending) {
+        if let Some((tpc, net)) = self.takes_over(&pending) {
+            let owed = self.owed.entry(tpc).or_default();
+            *owed = owed.saturating_add(net);
+        }
+        self.pending.insert(pending.payment.id, pending);
+    }
+
+    pub(crate) fn remove_pending(&mut self, id: &PaymentId) -> Option<Pending> {
+        let pending = self.pending.remove(id)?;
+        if let Over::Channel(tpc) = pending.over {
+            match self.takes_over(&pending) {
+                Some((_, net)) => {
+                    let left = self.owed.get(&tpc).copied().unwrap_or_default().saturating_sub(net);
+                    if left > 0 {
+                        self.owed.insert(tpc, left);
+                    } else {
+                        self.owed.remove(&tpc);
+                    }
+                }
+                // The channel is gone.
+                None if !self.channels.contains(&tpc) => drop(self.owed.remove(&tpc)),
+                None => {}
+            }
+        }
+        Some(pending)
+    }
+
+    /// Adds up what the payments that are not decided take.
+    pub(crate) fn index_pending(&mut self) {
+        let nets: Vec<_> = self.pending.iter().filter_map(|(_, pending)| self.takes_over(pending)).collect();
+        for (tpc, net) in nets {
+            let owed = self.owed.entry(tpc).or_default();
+            *owed = owed.saturating_add(net);
+        }
     }
 
     pub(crate) fn not_waiting(&mut self, tpc: &TpcId, payment: &PaymentId) {

@@ -515,13 +515,12 @@ impl Step<'_> {
     ) -> Option<u64> {
         let now = self.engine.now();
         let taken = |id: u64| used.iter().filter(|(other, _)| *other == id).map(|(_, amount)| *amount).sum::<Balance>();
-        let fits = |(id, permission): &(&u64, &crate::Permission)| {
-            permission.grantee == grantee
-                && permission.purpose == purpose
-                && permission.lets(asset, amount, channels, now)
-                && taken(**id).checked_add(amount).is_some_and(|sum| sum <= permission.left)
-        };
-        self.engine.permissions.iter().find(fits).map(|(id, _)| *id)
+        let granted = self.engine.granted(grantee, purpose);
+        let mut fitting = granted.into_iter().filter(|(id, permission)| {
+            permission.lets(asset, amount, channels, now)
+                && taken(*id).checked_add(amount).is_some_and(|sum| sum <= permission.left)
+        });
+        fitting.next().map(|(id, _)| id)
     }
 
     /// Signs an update that this account has checked, has it in flight, and answers.
@@ -716,7 +715,7 @@ impl Step<'_> {
         for payment in payments {
             self.engine.unsign(&payment.id, &id);
             let takes_part = payment.transfers.iter().any(|part| part.from == account || part.to == account);
-            let pending = self.engine.pending.remove(&payment.id);
+            let pending = self.engine.remove_pending(&payment.id);
             if let Some(Over::Channel(tpc)) = pending.as_ref().map(|pending| &pending.over) {
                 self.engine.not_waiting(tpc, &payment.id);
             }
@@ -828,6 +827,12 @@ impl Asked<'_> {
 }
 
 impl Engine {
+    /// The permissions of a grantee.
+    pub(crate) fn granted(&self, grantee: Grantee, purpose: Purpose) -> Vec<(u64, &crate::Permission)> {
+        let ids = self.granted.get(&(grantee, purpose)).into_iter().flatten();
+        ids.filter_map(|id| Some((*id, self.permissions.get(id)?))).collect()
+    }
+
     fn standings_of(&self, moves: &[Move]) -> Vec<Standing> {
         moves.iter().filter_map(|moved| Some(self.channels.get(&moved.tpc)?.standing())).collect()
     }
