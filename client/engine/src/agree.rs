@@ -207,7 +207,9 @@ impl Step<'_> {
                 let Agreeing { agreement, own, led, .. } = agreeing.clone();
                 self.send(peer, Message::Agree { agreement, signature: own, led });
             }
-            (_, Some(_)) if agreeing.proposed || tries >= PATIENCE => self.bring_agreement(id),
+            (true, Some(_)) => self.bring_agreement(id),
+            // What costs this account a deposit and ends nothing of its own is left to the one who wanted it.
+            (false, Some(_)) if tries >= PATIENCE && agreeing.ends_epoch() => self.bring_agreement(id),
             _ => {}
         }
     }

@@ -91,6 +91,14 @@ impl Step<'_> {
     /// The storage's answer to [`Effect::Read`].
     pub(crate) fn read(&mut self, reading: Reading) {
         let Reading { block, channels } = reading;
+        if block < self.engine.cursor().block {
+            // Newer blocks have told what it does not know: it is asked for again.
+            if !self.engine.parked.is_empty() {
+                let again = channels.iter().map(|stored| (stored.tpc, stored.ended.0)).collect();
+                self.effects.push(crate::Effect::Read(again));
+            }
+            return;
+        }
         let mut touched = BTreeSet::new();
         for stored in channels {
             touched.insert(stored.tpc);
@@ -189,6 +197,23 @@ impl Step<'_> {
             }
             chain.pass(now);
         });
+        // What the storage shows is as good as the event that was missed.
+        if let Some(stored) = stored {
+            self.shown(&[stored.entry(tpc)]);
+        }
+        if let (epoch, Some(version)) = ended {
+            let named = self.engine.naming.get(&tpc).into_iter().flatten();
+            let reached = |entry: &Entry| entry.tpc == tpc && (entry.epoch, entry.version) == (epoch, version);
+            let own = self.engine.is_own(&tpc);
+            let counted: Vec<_> = named
+                .filter(|id| {
+                    let held = self.engine.held.get(*id).filter(|held| own && held.in_flight);
+                    held.is_some_and(|held| held.update.entries.iter().any(reached))
+                })
+                .copied()
+                .collect();
+            counted.into_iter().for_each(|id| self.count_in(id));
+        }
     }
 
     fn event(&mut self, block: u32, event: Event, touched: &mut BTreeSet<TpcId>) {

@@ -852,10 +852,19 @@ impl Step<'_> {
             let message = Message::Introduce { mpc, term, registered, channels, held };
             return self.park(Parked { from, message, approved: false }, unknown);
         }
+        let seats = self.engine.seats.get(&mpc).into_iter().flatten().filter_map(|tpc| self.engine.channels.get(tpc));
+        let seated = seats.into_iter().any(|channel| channel.owners.parties.contains(&from));
+        let live = channels.iter().any(|channel| {
+            let tpc = channel.standing.latest.tpc;
+            let elsewhere =
+                self.engine.channels.get(&tpc).and_then(|channel| channel.mpc).is_some_and(|other| other != mpc);
+            !elsewhere && self.engine.on_chain(&tpc).is_some_and(|chain| !chain.gone)
+        });
         match self.engine.led.change(&mpc) {
-            Some(led) if led.term < term => led.term = term,
+            Some(led) if led.term < term && seated => led.term = term,
+            Some(led) if led.term < term => return,
             Some(_) => {}
-            None if channels.is_empty() => return,
+            None if !live => return,
             None => self.engine.led.insert(mpc, Led { term, registered, stage: Stage::Open, formed: None }),
         }
         let mut welcome = vec![];
@@ -912,7 +921,8 @@ impl Step<'_> {
         }
         let on_chain = channel.on_chain.order;
         let lower = latest.version < channel.latest.version && latest.order() >= on_chain;
-        if (first && latest.order() >= on_chain) || lower {
+        let far = latest.version > channel.on_chain.order.1.saturating_add(crate::channel::MAX_VERSION_STEP);
+        if ((first && latest.order() >= on_chain) || lower) && !far {
             channel.latest = latest;
         }
     }
@@ -947,7 +957,13 @@ impl Step<'_> {
                 expected.contains(&signed.party) && self.signer.verify(&id, &signed.party, &signed.signature)
             })
             .collect();
-        if !good.is_empty() {
+        let bounded = update.entries.iter().all(|entry| {
+            let channel = self.engine.channels.get(&entry.tpc);
+            channel
+                .is_some_and(|channel| entry.version <= channel.furthest() && entry.total() == channel.latest.total())
+                && self.engine.hanging_on(&entry.tpc).len() < crate::round::MAX_HANGING
+        });
+        if bounded && good.iter().any(|signed| signed.party == from) {
             let term = self.engine.led.get(&mpc).map_or(0, Led::term);
             self.take_over(mpc, Right::Coordinator(mpc, term), id, update, owners, good);
         }

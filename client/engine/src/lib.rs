@@ -493,8 +493,10 @@ pub struct Engine {
     parked: VecDeque<sign::Parked>,
     /// Requests to the application.
     requests: BTreeMap<u64, sign::Request>,
-    /// The payments of others that the application has approved.
-    approved: BTreeSet<PaymentId>,
+    /// The payments of others that the application has approved, each once and as it was asked for.
+    approved: BTreeMap<PaymentId, Payment>,
+    /// What the application lets pass through its channels, once and as it was asked for.
+    approved_moves: Vec<(Vec<Payment>, Vec<message::Move>)>,
     next_request: u64,
     /// What is sent again unless it is answered.
     timers: time::Timers,
@@ -552,7 +554,8 @@ impl Engine {
             reservations: BTreeMap::new(),
             parked: VecDeque::new(),
             requests: BTreeMap::new(),
-            approved: BTreeSet::new(),
+            approved: BTreeMap::new(),
+            approved_moves: vec![],
             next_request: 0,
             timers: time::Timers::default(),
         };

@@ -79,6 +79,11 @@ impl Step<'_> {
         if !self.engine.led.get(&mpc).is_some_and(|led| led.is_open()) || seats.is_none_or(BTreeSet::is_empty) {
             return self.send(from, Message::WhoAreYou { mpc });
         }
+        let owns =
+            |tpc: &TpcId| self.engine.channels.get(tpc).is_some_and(|channel| channel.owners.parties.contains(&from));
+        if !seats.is_some_and(|seats| seats.iter().any(owns)) {
+            return self.send(from, Message::PayReject { payment: id, reason: Reason::UnknownGroup });
+        }
         let queue = self.engine.queues.entry(mpc).or_default();
         if queue.len() >= MAX_QUEUE {
             return self.send(from, Message::PayReject { payment: id, reason: Reason::Full });

@@ -619,7 +619,10 @@ impl Step<'_> {
         let round = round.clone();
         round.tpcs().for_each(|tpc| self.engine.planners_reach(&tpc));
         let refuses = |payment: &&Payment| match &reason {
-            Reason::UnknownPayment(id) | Reason::NotPermitted(id) => payment.id == *id,
+            Reason::UnknownPayment(id) | Reason::NotPermitted(id) => {
+                let pays = payment.id.by == from || payment.transfers.iter().any(|part| part.from == from);
+                payment.id == *id && pays
+            }
             Reason::Outdated(_) | Reason::NotLeader(_) => false,
             _ => payment.transfers.iter().any(|part| part.from == from) || payment.id.by == from,
         };

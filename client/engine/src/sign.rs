@@ -173,11 +173,14 @@ impl Step<'_> {
         let Request { from, message } = self.engine.requests.remove(&request).ok_or(Refusal::Unknown)?;
         match (accept, message) {
             // It is asked for again: then it is permitted, once.
-            (true, Message::Propose { payments, .. } | Message::Update { payments, .. }) => {
-                self.engine.approved.extend(payments.iter().map(|payment| payment.id));
-                while self.engine.approved.len() > MAX_REQUESTS {
-                    self.engine.approved.pop_first();
-                }
+            (true, Message::Propose { payments, moves, .. }) => {
+                let own = moves.into_iter().filter(|moved| self.engine.is_own(&moved.tpc)).collect();
+                self.approve(payments, own);
+            }
+            (true, Message::Update { payments, update, .. }) => {
+                let own = update.entries.iter().filter(|entry| self.engine.is_own(&entry.tpc));
+                let own = own.filter_map(|entry| moved(&self.engine.channels.get(&entry.tpc)?.latest, entry)).collect();
+                self.approve(payments, own);
             }
             (false, Message::Propose { .. } | Message::Update { .. }) => {}
             (true, Message::Agree { agreement, signature, led }) => {
@@ -188,6 +191,18 @@ impl Step<'_> {
             (_, message) => self.reject(from, &message, Reason::Declined),
         }
         Ok(Answer::Done)
+    }
+
+    /// The application lets payments go as they were asked for, once.
+    fn approve(&mut self, payments: Vec<Payment>, own: Vec<Move>) {
+        self.engine.approved.extend(payments.iter().map(|payment| (payment.id, payment.clone())));
+        while self.engine.approved.len() > MAX_REQUESTS {
+            self.engine.approved.pop_first();
+        }
+        if self.engine.approved_moves.len() >= MAX_PARKED {
+            self.engine.approved_moves.remove(0);
+        }
+        self.engine.approved_moves.push((payments, own));
     }
 
     /// Refuses a request of any kind.
@@ -256,6 +271,8 @@ impl Step<'_> {
         }
         self.consent(&asked, approved)?;
         let until = self.engine.clock.saturating_add(self.engine.policy().reserve_for);
+        // Repeating a proposal does not keep the channels any longer.
+        let until = self.engine.reservations.get(&round).map_or(until, |kept| kept.until);
         for moved in &asked.own {
             if let Some(channel) = self.engine.channels.peek_mut(&moved.tpc) {
                 channel.reserved = Some((round, until));
@@ -283,6 +300,13 @@ impl Step<'_> {
         self.check_right(&asked, Some(update))?;
         let epoch = |index: usize| update.entries.get(index).map(|entry| entry.epoch);
         self.check_chain(&asked, |_, index, _| epoch(index))?;
+        let wrong_sum = |entry: &&Entry| {
+            let chain = self.engine.on_chain(&entry.tpc);
+            chain.is_some_and(|chain| entry.total() != chain.balances[0].checked_add(chain.balances[1]))
+        };
+        if update.entries.iter().filter(|entry| !self.engine.is_own(&entry.tpc)).any(|entry| wrong_sum(&entry)) {
+            return Err(Reason::Malformed.into());
+        }
         self.check_in_flight(&asked)?;
         asked.own = self.check_states(update)?;
         let consented = self.engine.reservations.get(&round);
@@ -473,11 +497,19 @@ impl Step<'_> {
                 return Err(Reason::WrongPosition.into());
             }
             let passed = flow.falls.saturating_sub(flow.out);
-            let owed = flow.owed.iter().filter(|(payment, _)| !self.engine.approved.contains(payment));
+            let is_approved = |id: &PaymentId| {
+                let payment = asked.payments.iter().find(|payment| payment.id == *id);
+                payment.is_some_and(|payment| self.engine.approved.get(id) == Some(payment))
+            };
+            let owed = flow.owed.iter().filter(|(payment, _)| !is_approved(payment));
             let asks = owed.map(|(id, amount)| (Some(*id), Grantee::Party(id.by), Purpose::Pay, *amount));
             let passed_on = (None, asked.leader(), Purpose::PassOn, passed);
-            let all_approved = || asked.payments.iter().all(|payment| self.engine.approved.contains(&payment.id));
-            let passes = (passed > 0 && (asked.payments.is_empty() || !all_approved())).then_some(passed_on);
+            let all_approved = self
+                .engine
+                .approved_moves
+                .iter()
+                .any(|(payments, own)| payments == asked.payments && *own == asked.own);
+            let passes = (passed > 0 && !all_approved).then_some(passed_on);
             for (payment, grantee, purpose, amount) in asks.chain(passes).filter(|_| !approved) {
                 let permission = self.permission(grantee, purpose, asset, amount, &flow.falling, &used);
                 let group = asked.group().map(|group| (group, purpose)).filter(|_| permission.is_none());
@@ -518,7 +550,7 @@ impl Step<'_> {
         let granted = self.engine.granted(grantee, purpose);
         let mut fitting = granted.into_iter().filter(|(id, permission)| {
             permission.lets(asset, amount, channels, now)
-                && taken(*id).checked_add(amount).is_some_and(|sum| sum <= permission.left)
+                && taken(*id).checked_add(amount).is_some_and(|sum| sum <= permission.left.min(permission.per_payment))
         });
         fitting.next().map(|(id, _)| id)
     }
@@ -543,7 +575,9 @@ impl Step<'_> {
                 permission.left = permission.left.saturating_sub(*amount);
             }
         }
+        engine.approved_moves.retain(|(payments, _)| *payments != held.payments);
         for payment in &held.payments {
+            engine.approved.remove(&payment.id);
             engine.sign_in(payment.id, id);
         }
         let both = (held.right == Right::Turn && from != engine.account).then(|| {

@@ -129,7 +129,11 @@ impl Step<'_> {
         match what {
             Waits::Update(id) => {
                 self.ask_leader(id, tries > 0);
-                let over = self.engine.policy().free_after.is_some_and(|after| self.engine.clock >= since + after);
+                let over = self
+                    .engine
+                    .policy()
+                    .free_after
+                    .is_some_and(|after| self.engine.clock >= since.saturating_add(after));
                 if over {
                     self.free(id);
                 }

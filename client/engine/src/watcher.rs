@@ -67,6 +67,9 @@ impl Watcher {
 
     /// Takes over what the storage holds after a final block.
     pub fn read(&mut self, block: u32, now: Timestamp, channels: &[Stored]) {
+        if block < self.block {
+            return;
+        }
         for Stored { tpc, stored, ended: (epoch, version) } in channels {
             let mut chain = OnChain::new(block, stored.as_ref());
             version.iter().for_each(|version| chain.end(*epoch, *version));
