@@ -112,7 +112,7 @@ impl Step<'_> {
                 crate::Message::Introduce { mpc, term, registered, channels, held } => {
                     self.introduced(parked.from, mpc, term, registered, channels, held);
                 }
-                message => self.asked(parked.from, message, parked.approved),
+                message => self.asked(parked.from, message),
             }
         }
     }

@@ -843,7 +843,7 @@ impl Step<'_> {
         match message {
             Message::Pay { payment, over } => self.asked_to_pay(from, payment, over),
             Message::PayReject { payment, reason } => self.pay_rejected(from, payment, reason),
-            Message::Propose { .. } | Message::Update { .. } => self.asked(from, message, false),
+            Message::Propose { .. } | Message::Update { .. } => self.asked(from, message),
             Message::Consent { round, standings } => self.consented(from, round, standings),
             Message::ProposeReject { round, reason } => self.propose_rejected(from, round, reason),
             Message::GiveUp { round } => self.given_up(from, round),

@@ -83,8 +83,7 @@ impl Step<'_> {
         let channel = self.engine.channels.get(tpc).ok_or(Refusal::UnknownChannel(*tpc))?;
         let Owners { parties, asset, .. } = channel.owners;
         let fits = |part: &Transfer| part.asset == asset && parties.contains(&part.from) && parties.contains(&part.to);
-        let (out, back) = payment.sums(self.engine.account, asset).ok_or(Refusal::BadPayment)?;
-        let net = i128::try_from(back).ok().zip(i128::try_from(out).ok()).map(|(back, out)| back - out);
+        let net = payment.net(self.engine.account, asset);
         net.filter(|net| *net != 0 && payment.transfers.iter().all(fits)).ok_or(Refusal::BadPayment)
     }
 

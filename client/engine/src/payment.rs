@@ -48,6 +48,12 @@ impl Payment {
             Some((out, back))
         })
     }
+
+    /// What `account` gains of `asset`; negative if it pays. `None` if the sums do not fit.
+    pub(crate) fn net(&self, account: AccountId, asset: Asset) -> Option<i128> {
+        let (out, back) = self.sums(account, asset)?;
+        i128::try_from(back).ok()?.checked_sub(i128::try_from(out).ok()?)
+    }
 }
 
 /// Over which channels a payment goes, and so who leads its round.

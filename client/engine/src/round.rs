@@ -138,11 +138,7 @@ impl Step<'_> {
         let (mut payments, mut too_much) = (vec![], vec![]);
         for id in engine.waiting.get(&tpc).into_iter().flatten().take(MAX_FOLDED) {
             let Some(pending) = engine.pending.get(id) else { continue };
-            let Some((out, back)) = pending.payment.sums(engine.account, asset) else { continue };
-            let Some(net) = i128::try_from(back).ok().zip(i128::try_from(out).ok()).map(|(back, out)| back - out)
-            else {
-                continue;
-            };
+            let Some(net) = pending.payment.net(engine.account, asset) else { continue };
             let net = if first { net } else { -net };
             if let (Some(after), Some(sum)) = (shifted(balances, net), change.checked_add(net)) {
                 (balances, change) = (after, sum);

@@ -43,8 +43,6 @@ pub(crate) struct Reservation {
     pub payments: Vec<Payment>,
     /// What moves in its own channels.
     pub moves: Vec<Move>,
-    /// Whether its application was asked.
-    pub approved: bool,
     /// Until when, in ms of real time.
     pub until: u64,
 }
@@ -82,10 +80,10 @@ struct Asked<'a> {
 
 impl Step<'_> {
     /// A leader asks for consent or for a signature.
-    pub(crate) fn asked(&mut self, from: AccountId, message: Message, approved: bool) {
+    pub(crate) fn asked(&mut self, from: AccountId, message: Message) {
         let stop = match &message {
             Message::Propose { round, right, payments, moves, owners } => {
-                match self.consider_proposal(from, *round, *right, payments, moves, owners, approved) {
+                match self.consider_proposal(from, *round, *right, payments, moves, owners) {
                     Ok(standings) => {
                         let round = *round;
                         return self.send(from, Message::Consent { round, standings });
@@ -98,7 +96,7 @@ impl Step<'_> {
                 if let Some(signature) = self.engine.held.get(&id).and_then(|held| held.own) {
                     return self.send(from, Message::UpdateAgree { update: id, signature });
                 }
-                let asked = self.consider_update(from, *round, *right, payments, update, owners, approved);
+                let asked = self.consider_update(from, *round, *right, payments, update, owners);
                 let checked = asked.and_then(|used| {
                     match (*right, *signature) {
                         (Right::Turn, Some(signature)) if self.signer.verify(&id, &from, &signature) => Ok(used),
@@ -133,7 +131,7 @@ impl Step<'_> {
             _ => return,
         };
         match stop {
-            Stop::Read(channels) => self.park(Parked { from, message, approved }, channels),
+            Stop::Read(channels) => self.park(Parked { from, message, approved: false }, channels),
             Stop::Ask(payment) => {
                 // Nobody waits for the application's word: what was folded with it goes on without it.
                 let reason = payment.map_or(Reason::Declined, Reason::NotPermitted);
@@ -210,19 +208,16 @@ impl Step<'_> {
         if let Reason::NotLeader(tpc) = reason {
             self.tell_left(from, tpc);
         }
+        if let (Message::Update { .. } | Message::Agree { .. }, Reason::Outdated(standings)) = (message, &reason) {
+            self.show(from, standings.iter().map(|standing| standing.latest.tpc));
+        }
         let answer = match message {
             Message::Propose { round, .. } => Message::ProposeReject { round: *round, reason },
             Message::Update { update, .. } => {
                 let id = Action::Update(update).payload(&Native, &self.engine.domain);
-                if let Reason::Outdated(standings) = &reason {
-                    self.show(from, standings.iter().map(|standing| standing.latest.tpc));
-                }
                 Message::UpdateReject { update: id, reason }
             }
             Message::Agree { agreement, .. } => {
-                if let Reason::Outdated(standings) = &reason {
-                    self.show(from, standings.iter().map(|standing| standing.latest.tpc));
-                }
                 Message::AgreeReject { agreement: agreement.id(&Native, &self.engine.domain), reason }
             }
             Message::MpcCreate { creation, .. } => {
@@ -253,7 +248,6 @@ impl Step<'_> {
         payments: &[Payment],
         moves: &[Move],
         owners: &[Owners],
-        approved: bool,
     ) -> Result<Vec<Standing>, Stop> {
         let tpcs: Vec<_> = moves.iter().map(|moved| moved.tpc).collect();
         self.check_form(from, round, payments, &tpcs, owners)?;
@@ -269,7 +263,7 @@ impl Step<'_> {
             shifted(channel.latest.balances, moved.change).ok_or(Reason::Insufficient(moved.tpc))?;
             standings.push(channel.standing());
         }
-        self.consent(&asked, approved)?;
+        self.consent(&asked)?;
         let until = self.engine.clock.saturating_add(self.engine.policy().reserve_for);
         // Repeating a proposal does not keep the channels any longer.
         let until = self.engine.reservations.get(&round).map_or(until, |kept| kept.until);
@@ -278,7 +272,7 @@ impl Step<'_> {
                 channel.reserved = Some((round, until));
             }
         }
-        let reservation = Reservation { payments: payments.to_vec(), moves: asked.own, approved, until };
+        let reservation = Reservation { payments: payments.to_vec(), moves: asked.own, until };
         self.engine.reservations.insert(round, reservation);
         Ok(standings)
     }
@@ -292,7 +286,6 @@ impl Step<'_> {
         payments: &[Payment],
         update: &Update,
         owners: &[Owners],
-        approved: bool,
     ) -> Result<Used, Stop> {
         let tpcs: Vec<_> = update.entries.iter().map(|entry| entry.tpc).collect();
         self.check_form(from, round, payments, &tpcs, owners)?;
@@ -309,16 +302,12 @@ impl Step<'_> {
         }
         self.check_in_flight(&asked)?;
         asked.own = self.check_states(update)?;
+        // It is what this party has consented to, or it is not signed.
         let consented = self.engine.reservations.get(&round);
-        let approved = match (consented, right) {
-            // It is what this party has consented to, or it is not signed.
-            (Some(consented), _) if consented.payments == payments && consented.moves == asked.own => {
-                approved || consented.approved
-            }
-            (Some(_), _) => return Err(Reason::WrongPosition.into()),
-            (None, _) => approved,
-        };
-        self.consent(&asked, approved).map_err(|stop| match stop {
+        if consented.is_some_and(|kept| kept.payments != payments || kept.moves != asked.own) {
+            return Err(Reason::WrongPosition.into());
+        }
+        self.consent(&asked).map_err(|stop| match stop {
             // The leader does not start from this party's newest states, or it cheats: its answer to them tells.
             Stop::No(Reason::WrongPosition) => Reason::Outdated(self.engine.standings_of(&asked.own)).into(),
             stop => stop,
@@ -448,7 +437,7 @@ impl Step<'_> {
 
     /// Whether this party lets go what a round takes from it: by its own command or by a permission (rule S9). Answers what
     /// that uses up.
-    fn consent(&self, asked: &Asked, approved: bool) -> Result<Used, Stop> {
+    fn consent(&self, asked: &Asked) -> Result<Used, Stop> {
         let account = self.engine.account;
         let mut assets: BTreeMap<Asset, Flow> = BTreeMap::new();
         for moved in &asked.own {
@@ -510,7 +499,7 @@ impl Step<'_> {
                 .iter()
                 .any(|(payments, own)| payments == asked.payments && *own == asked.own);
             let passes = (passed > 0 && !all_approved).then_some(passed_on);
-            for (payment, grantee, purpose, amount) in asks.chain(passes).filter(|_| !approved) {
+            for (payment, grantee, purpose, amount) in asks.chain(passes) {
                 let permission = self.permission(grantee, purpose, asset, amount, &flow.falling, &used);
                 let group = asked.group().map(|group| (group, purpose)).filter(|_| permission.is_none());
                 let by_group = group
