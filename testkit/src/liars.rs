@@ -5,7 +5,7 @@ use crate::{
     ledger::{Ledger, DOMAIN},
     signers::Key,
 };
-use engine::{message::Message, Call, Native, Signer};
+use engine::{message::Message, Call, Native, Payments, Signer};
 use fastrand::Rng;
 use protocol::{abi, AccountId, Action, Owners, PartySignature, Resolution, Signature, SignedUpdate, TpcId, Update};
 use std::collections::BTreeMap;
@@ -163,7 +163,7 @@ fn altered(rng: &mut Rng, key: &Key, message: Message) -> Message {
                 }
             }
             let id = Action::Update(&update).payload(&Native, &DOMAIN);
-            let payments = if rng.bool() { payments } else { vec![] };
+            let payments = if rng.bool() { payments } else { Payments::default() };
             Message::Update { round, right, payments, update, owners, signature: Some(key.sign(&id)) }
         }
         Message::UpdateAgree { update, .. } => {

@@ -7,12 +7,15 @@ use crate::{
 };
 use codec::Decode;
 use engine::{
-    journal::Journal, message::Message, payment::Past, record::MemoryStore, Answer, Block, Call, CallId, Command,
-    Effect, Engine, Input, Notice, Outcome, Output, Policy, Reading, Refusal,
+    journal::Journal, message::Message, payment::Past, record::MemoryStore, watcher::Watcher, Answer, Block, Call,
+    CallId, Command, Effect, Engine, Input, Notice, Outcome, Output, Policy, Reading, Refusal,
 };
 use fastrand::Rng;
-use protocol::{event::Event, AccountId, Asset, Balance, Timestamp, TpcId};
+use protocol::{abi, event::Event, state::MAX_CHANNELS, AccountId, Asset, Balance, Timestamp, TpcId};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// The most steps of engines in a world. A world of sixty wishes takes about ten thousand.
+const MAX_STEPS: u64 = 1_000_000;
 
 /// The first block's time, in ms.
 const GENESIS: Timestamp = 1_700_000_000_000;
@@ -34,16 +37,26 @@ pub struct Weather {
     pub repeated_blocks: u32,
     /// How many of a thousand links are cut for a while, each second.
     pub cuts: u32,
+    /// The longest that a dead process stays dead, in ms.
+    pub rest: u64,
 }
 
 impl Weather {
     /// Nothing goes wrong.
     pub const CALM: Self =
-        Self { loss: 0, repeated: 0, delay: 1, crashes: 0, lost_calls: 0, repeated_blocks: 0, cuts: 0 };
+        Self { loss: 0, repeated: 0, delay: 1, crashes: 0, lost_calls: 0, repeated_blocks: 0, cuts: 0, rest: 9_999 };
 
     /// Everything goes wrong now and then.
-    pub const STORM: Self =
-        Self { loss: 100, repeated: 100, delay: 400, crashes: 8, lost_calls: 150, repeated_blocks: 100, cuts: 30 };
+    pub const STORM: Self = Self {
+        loss: 100,
+        repeated: 100,
+        delay: 400,
+        crashes: 8,
+        lost_calls: 150,
+        repeated_blocks: 100,
+        cuts: 30,
+        rest: 9_999,
+    };
 }
 
 /// How long the world takes for what it does, in ms.
@@ -63,7 +76,28 @@ impl Default for Times {
     }
 }
 
+/// How a process dies at the end of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Before anything is stored.
+    Unstored,
+    /// When the step is stored and some of its effects, or none or all, have left.
+    Stored,
+}
+
+/// A message on its way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Letter {
+    /// Who has sent it.
+    pub from: usize,
+    /// Who gets it.
+    pub to: usize,
+    /// What it says.
+    pub message: Message,
+}
+
 /// Somebody in the world: a user, or a coordinator.
+#[derive(Clone)]
 pub struct Node {
     /// Its key.
     pub key: Key,
@@ -75,6 +109,14 @@ pub struct Node {
     pub notices: Vec<Notice>,
     /// If it lies, how.
     pub liar: Option<Liar>,
+    /// Whether its application says yes to every request, or no.
+    pub accepts: bool,
+    /// How its process dies at the end of its next step, if it does.
+    pub fate: Option<Fate>,
+    /// Whether its process, once dead, never starts again.
+    pub gone: bool,
+    /// Who answers disputes while its process is dead.
+    watcher: Option<Watcher>,
     journal: Journal,
     /// When a dead process starts again.
     back: u64,
@@ -83,14 +125,16 @@ pub struct Node {
 }
 
 /// What happens at a time.
+#[derive(Clone)]
 enum Pending {
-    Message { from: usize, to: usize, message: Box<Message> },
+    Message(Box<Letter>),
     Call { node: usize, id: CallId, call: Box<Call>, value: Balance },
     CallFailed { node: usize, id: CallId },
     Read { node: usize, channels: Vec<(TpcId, u32)> },
 }
 
 /// A block, and the contract's state after it.
+#[derive(Clone)]
 struct Made {
     number: u32,
     time: Timestamp,
@@ -99,6 +143,7 @@ struct Made {
 }
 
 /// The world.
+#[derive(Clone)]
 pub struct World {
     /// Where everything that goes wrong comes from.
     pub rng: Rng,
@@ -112,7 +157,11 @@ pub struct World {
     pub trace: bool,
     /// How many messages were sent.
     pub messages: u64,
-    times: Times,
+    /// The messages that the network holds back until somebody delivers them. `None` if it delivers them itself.
+    pub held_back: Option<Vec<Letter>>,
+    /// How long things take.
+    pub times: Times,
+    steps: u64,
     clock: u64,
     pending: BTreeMap<(u64, u64), Pending>,
     sent: u64,
@@ -130,6 +179,13 @@ pub struct World {
     audited: BTreeMap<(usize, Asset), i128>,
 }
 
+impl Made {
+    /// As engines and watchers are told of it.
+    fn told(&self) -> Block {
+        Block { number: self.number, time: self.time, events: self.events.clone(), reading: None }
+    }
+}
+
 impl World {
     /// A world of `nodes`, each with a policy.
     pub fn new(seed: u64, scheme: Scheme, policies: Vec<Policy>) -> Self {
@@ -144,6 +200,10 @@ impl World {
                     store: MemoryStore::default(),
                     notices: vec![],
                     liar: None,
+                    accepts: true,
+                    fate: None,
+                    gone: false,
+                    watcher: None,
                     journal: Journal::default(),
                     back: 0,
                     told_head: 0,
@@ -159,6 +219,8 @@ impl World {
             ledger: Ledger::new(scheme, GENESIS),
             trace: false,
             messages: 0,
+            held_back: None,
+            steps: 0,
             times: Times::default(),
             clock: 0,
             pending: BTreeMap::new(),
@@ -223,7 +285,8 @@ impl World {
         self.step(node, Input::Command(command))
     }
 
-    fn step(&mut self, node: usize, input: Input) -> Option<Result<Answer, Refusal>> {
+    /// Lets something happen to a node, and what follows from it. `None` if its process is dead, or dies of it.
+    pub fn step(&mut self, node: usize, input: Input) -> Option<Result<Answer, Refusal>> {
         if self.trace && self.nodes[node].engine.is_some() {
             match &input {
                 Input::Tick(_) | Input::Head(_) => {}
@@ -233,14 +296,15 @@ impl World {
         }
         let Node { engine, key, .. } = &mut self.nodes[node];
         let output = engine.as_mut()?.apply(&*key, input);
+        self.steps += 1;
+        assert!(self.steps <= MAX_STEPS, "the world goes round in circles");
         self.accept(node, output)
     }
 
     /// Stores what a step has changed, and lets its effects out; or the process dies on the way.
     fn accept(&mut self, node: usize, output: Output) -> Option<Result<Answer, Refusal>> {
-        let dies = self.rng.u32(0..1_000) < self.weather.crashes;
-        if dies && self.rng.bool() {
-            // Nothing was stored.
+        let fate = self.nodes[node].fate.take().or_else(|| self.misfortune());
+        if fate == Some(Fate::Unstored) {
             self.die(node);
             return None;
         }
@@ -250,7 +314,7 @@ impl World {
             Ok(effects) => effects,
             Err(never) => match never {},
         };
-        if dies {
+        if fate.is_some() {
             let left = self.rng.usize(0..=effects.len());
             effects.truncate(left);
         }
@@ -263,11 +327,17 @@ impl World {
             }
             self.perform(node, effect);
         }
-        if dies {
+        if fate.is_some() {
             self.die(node);
             return None;
         }
         Some(answer)
+    }
+
+    /// Whether and how a process dies in this weather.
+    fn misfortune(&mut self) -> Option<Fate> {
+        let dies = self.rng.u32(0..1_000) < self.weather.crashes;
+        dies.then(|| if self.rng.bool() { Fate::Unstored } else { Fate::Stored })
     }
 
     /// Prints when a node's books and its funds part, for whoever replays a seed.
@@ -289,7 +359,7 @@ impl World {
         if self.trace {
             println!("{} node {node} dies", self.clock);
         }
-        let back = self.clock + self.rng.u64(0..10_000);
+        let back = self.clock + self.rng.u64(0..=self.weather.rest);
         let node = &mut self.nodes[node];
         node.engine = None;
         node.journal = Journal::default();
@@ -304,9 +374,69 @@ impl World {
         let mut engine = loaded.unwrap_or_else(|error| panic!("node {node}: {error}"));
         let output = engine.resume(&self.nodes[node].key);
         self.nodes[node].engine = Some(engine);
+        self.nodes[node].watcher = None;
         self.nodes[node].told_head = 0;
         let _ = self.accept(node, output);
         self.catch_up(node);
+    }
+
+    /// Ends a node's process for `time` ms, and has a watcher answer disputes until it is back.
+    pub fn leave(&mut self, node: usize, time: u64) {
+        let Some(engine) = self.nodes[node].engine.take() else { return };
+        let mut watcher = Watcher::new(DOMAIN);
+        watcher.hold(engine.evidence());
+        self.die(node);
+        let back = self.clock + time;
+        let left = &mut self.nodes[node];
+        (left.watcher, left.back) = (Some(watcher), back);
+        self.watch(node);
+    }
+
+    /// Lets a node's watcher, if it has one, follow the chain and bring what is to be brought.
+    fn watch(&mut self, node: usize) {
+        let Some(mut watcher) = self.nodes[node].watcher.take() else { return };
+        if watcher.cursor().block == 0 {
+            let unread = watcher.unread(false);
+            if let (Some(reading), Some(made)) = (self.reading(&unread), self.last_final()) {
+                watcher.read(made.number, made.time, &reading.channels);
+            }
+        }
+        let finals = self.blocks.len().saturating_sub(self.times.finality);
+        let seen = watcher.cursor().block;
+        for made in self.blocks[..finals].iter().filter(|made| made.number > seen) {
+            watcher.block(&made.told());
+        }
+        watcher.head(self.blocks.last().map(|made| made.after.disputes()).unwrap_or_default());
+        let settled = watcher.settlements(&self.account(node));
+        let settled = settled.chunks(MAX_CHANNELS).map(|channels| channels.to_vec());
+        let settled = settled.map(|channels| Call::from(abi::SettleChannels { channels }));
+        let calls: Vec<_> = watcher.rescues().into_iter().map(|rescue| rescue.call).chain(settled).collect();
+        for call in calls {
+            let call = Box::new(call);
+            // No engine has made it, so none is told if it fails.
+            self.at(self.clock, Pending::Call { node, id: CallId::MAX, call, value: 0 });
+        }
+        self.nodes[node].watcher = Some(watcher);
+    }
+
+    /// Makes a call at once, by a node's own hand. Answers whether the contract takes it.
+    pub fn call(&mut self, node: usize, call: &Call, value: Balance) -> bool {
+        let events = self.ledger.call(self.account(node), call, value);
+        let taken = events.is_ok();
+        self.events.extend(events.unwrap_or_default());
+        taken
+    }
+
+    /// Loses the calls of a node that are on their way. If `told`, it is told that they have failed. Answers how many.
+    pub fn lose_calls(&mut self, node: usize, told: bool) -> usize {
+        let lost = |pending: &Pending| matches!(pending, Pending::Call { node: by, .. } if *by == node);
+        let times: Vec<_> = self.pending.iter().filter(|(_, pending)| lost(pending)).map(|(time, _)| *time).collect();
+        for time in &times {
+            if let (Some(Pending::Call { node, id, .. }), true) = (self.pending.remove(time), told) {
+                self.at(self.clock, Pending::CallFailed { node, id });
+            }
+        }
+        times.len()
     }
 
     fn at(&mut self, time: u64, pending: Pending) {
@@ -341,8 +471,8 @@ impl World {
             }
             Effect::Tell(notice) => {
                 if let Notice::Requested { request, .. } = &notice {
-                    let request = *request;
-                    let _ = self.command(node, Command::Answer { request, accept: true });
+                    let (request, accept) = (*request, self.nodes[node].accepts);
+                    let _ = self.command(node, Command::Answer { request, accept });
                 }
                 self.nodes[node].notices.push(notice);
             }
@@ -352,13 +482,17 @@ impl World {
     /// Sends a message through the network.
     pub fn transmit(&mut self, from: usize, to: usize, message: Message) {
         self.messages += 1;
+        if let Some(held_back) = &mut self.held_back {
+            held_back.push(Letter { from, to, message });
+            return;
+        }
         if self.rng.u32(0..1_000) < self.weather.loss || self.cut.contains(&(from.min(to), from.max(to))) {
             return;
         }
         let times = if self.rng.u32(0..1_000) < self.weather.repeated { 2 } else { 1 };
         for _ in 0..times {
             let time = self.clock + self.rng.u64(1..=self.weather.delay.max(1));
-            self.at(time, Pending::Message { from, to, message: Box::new(message.clone()) });
+            self.at(time, Pending::Message(Box::new(Letter { from, to, message: message.clone() })));
         }
     }
 
@@ -415,19 +549,20 @@ impl World {
         [pending, Some(self.next_block), Some(self.next_tick)].into_iter().flatten().min()
     }
 
+    /// Delivers a message at once, whoever made it.
+    pub fn deliver(&mut self, Letter { from, to, message }: Letter) {
+        if let Some(mut liar) = self.nodes[to].liar.take() {
+            let answers = liar.receive(&mut self.rng, &self.nodes[to].key, from, &message);
+            self.nodes[to].liar = Some(liar);
+            answers.into_iter().for_each(|(receiver, answer)| self.transmit(to, receiver, answer));
+        }
+        let from = self.account(from);
+        let _ = self.step(to, Input::Message { from, message });
+    }
+
     fn happen(&mut self, pending: Pending) {
         match pending {
-            Pending::Message { from, to, message } => {
-                let sender = self.account(from);
-                let Some(mut liar) = self.nodes[to].liar.take() else {
-                    let _ = self.step(to, Input::Message { from: sender, message: *message });
-                    return;
-                };
-                let answers = liar.receive(&mut self.rng, &self.nodes[to].key, from, &message);
-                self.nodes[to].liar = Some(liar);
-                answers.into_iter().for_each(|(receiver, answer)| self.transmit(to, receiver, answer));
-                let _ = self.step(to, Input::Message { from: sender, message: *message });
-            }
+            Pending::Message(letter) => self.deliver(*letter),
             Pending::Call { node, id, call, value } => {
                 let caller = self.account(node);
                 match self.ledger.call(caller, &call, value) {
@@ -449,8 +584,8 @@ impl World {
         }
     }
 
-    /// What the storage holds at the last final block.
-    fn reading(&mut self, channels: &[(TpcId, u32)]) -> Option<Reading> {
+    /// What the storage holds at the last final block. `None` before there is one.
+    pub fn reading(&mut self, channels: &[(TpcId, u32)]) -> Option<Reading> {
         let made = self.last_final()?;
         let (block, ledger) = (made.number, &mut made.after);
         let channels = channels.iter().map(|(tpc, epoch)| ledger.read(*tpc, *epoch)).collect();
@@ -476,6 +611,7 @@ impl World {
         self.ledger.now += self.times.block;
         for node in 0..self.nodes.len() {
             self.catch_up(node);
+            self.watch(node);
         }
         let liars: Vec<_> = (0..self.nodes.len()).filter(|node| !self.is_honest(*node)).collect();
         for node in liars {
@@ -513,7 +649,7 @@ impl World {
                 }
                 break;
             };
-            let block = Block { number: made.number, time: made.time, events: made.events.clone(), reading: None };
+            let block = made.told();
             let _ = self.step(node, Input::Block(block));
         }
         if self.nodes[node].told_head < self.number {
@@ -537,7 +673,8 @@ impl World {
             }
         }
         for node in 0..self.nodes.len() {
-            if self.nodes[node].engine.is_none() && self.nodes[node].back <= self.clock {
+            let dead = &self.nodes[node];
+            if dead.engine.is_none() && !dead.gone && dead.back <= self.clock {
                 self.revive(node);
             }
             let clock = self.clock;

@@ -8,7 +8,7 @@ mod common;
 use common::*;
 use engine::{
     message::{Agreement, Introduced, Leadership, Message, Move, Reason, Right, RoundId, Shown, Standing},
-    payment::{Grantee, PaymentId, Purpose},
+    payment::{Grantee, PaymentId, Payments, Purpose},
     watcher::Watcher,
     Answer, Block, Call, Command, Engine, Input, Native, Notice, Outcome, Over, Permission, Policy, Refusal, Scope,
     Signer, Wants,
@@ -88,7 +88,7 @@ fn approved_passing_on() {
     let owners: Vec<_> = moves.iter().map(|m| b.owners(m.tpc)).collect();
     let round = RoundId { leader: b.account(A), number: 1000 };
     let sent = b.sent.len();
-    b.say(A, B, Message::Propose { round, right: Right::Consent, payments: vec![p], moves, owners });
+    b.say(A, B, Message::Propose { round, right: Right::Consent, payments: vec![p].into(), moves, owners });
     b.run();
     let yes = b.sent[sent..]
         .iter()
@@ -180,7 +180,7 @@ fn late_reading_hides_a_dispute() {
             message: Message::Propose {
                 round,
                 right: Right::Consent,
-                payments: vec![],
+                payments: Payments::default(),
                 moves: m,
                 owners: owners.clone(),
             },
@@ -209,7 +209,13 @@ fn wrong_sum_of_foreign() {
     b.say(
         C,
         A,
-        Message::Propose { round, right: Right::Consent, payments: vec![p.clone()], moves, owners: owners.clone() },
+        Message::Propose {
+            round,
+            right: Right::Consent,
+            payments: vec![p.clone()].into(),
+            moves,
+            owners: owners.clone(),
+        },
     );
     b.run();
     let (mut u, owners) = b.update(C, &[(ac, 5), (f, 0)], 1);
@@ -236,7 +242,7 @@ fn stranger_reserves_for_ever() {
     let msg = Message::Propose {
         round,
         right: Right::Consent,
-        payments: vec![],
+        payments: Payments::default(),
         moves: vec![Move { tpc: t, change: 0 }],
         owners,
     };
@@ -507,7 +513,7 @@ fn second_late_reading_undoes_a_dispute_and_renewal() {
                 message: Message::Propose {
                     round,
                     right: Right::Consent,
-                    payments: vec![],
+                    payments: Payments::default(),
                     moves: moves.clone(),
                     owners: owners.clone(),
                 },
@@ -525,7 +531,7 @@ fn second_late_reading_undoes_a_dispute_and_renewal() {
     b.mail.clear();
     let sent = b.sent.len();
     let round = RoundId { leader: c, number: 1002 };
-    b.say(C, A, Message::Propose { round, right: Right::Consent, payments: vec![], moves, owners });
+    b.say(C, A, Message::Propose { round, right: Right::Consent, payments: Payments::default(), moves, owners });
     for l in &b.sent[sent..] {
         println!("{} {} {}", l.from, l.to, kind_of(&l.message));
     }
@@ -729,4 +735,169 @@ fn control_t2f() {
     b.no_rules();
     b.pass(20);
     assert_eq!((b.balance(A, t), b.told(A, n)), (990, vec![Outcome::Settled]));
+}
+
+#[test]
+fn a_stranger_without_a_channel_reserves_nothing() {
+    let (mut bench, tpc) = pair();
+    bench.rule(D, A, "GiveUp", Fate::Lose, 1_000);
+    for number in 0..3 {
+        let round = RoundId { leader: bench.account(D), number };
+        let (moves, owners) = (vec![Move { tpc, change: 0 }], vec![bench.owners(tpc)]);
+        bench.say(D, A, Message::Propose { round, right: Right::Consent, payments: vec![].into(), moves, owners });
+        assert!(bench.engine(A).channel(&tpc).unwrap().reserved.is_none());
+    }
+    let valid_until = bench.ledger.now + 60_000;
+    assert!(bench.command(A, Command::Close { tpc, valid_until }).is_ok());
+}
+
+#[test]
+fn two_colluders_bring_no_uninvited_channel_into_a_group() {
+    let mut bench = Bench::new(5);
+    let (ab, cd) = (bench.open(A, B, 1_000, 1_000), bench.open(C, D, 1_000, 1_000));
+    let coordinator = 4;
+    let mpc = bench.group(A, &[ab], coordinator, false);
+    for node in [C, D] {
+        let channel = bench.engine(node).channel(&cd).unwrap();
+        let channels = vec![Introduced { owners: channel.owners, standing: channel.standing() }];
+        bench.say(node, coordinator, Message::Introduce { mpc, term: 0, registered: false, channels, held: vec![] });
+        bench.run();
+    }
+    let valid_until = bench.ledger.now + 60_000;
+    bench.command(A, Command::CloseMpc { mpc, channels: vec![(ab, 0)], valid_until }).unwrap();
+    bench.run();
+    assert!(bench.nodes[A].notices.contains(&Notice::MpcClosed(mpc)), "{:?}", bench.nodes[A].notices.last());
+}
+
+#[test]
+fn a_strangers_requests_do_not_crowd_out_a_peers() {
+    let (mut bench, tpc) = pair();
+    let bd = bench.open(B, D, 1_000, 1_000);
+    let (payer, stranger) = (bench.account(A), bench.account(D));
+    let mut moves = vec![Move { tpc, change: -1 }, Move { tpc: bd, change: -1 }];
+    moves.sort_by_key(|moved| moved.tpc);
+    let owners: Vec<_> = moves.iter().map(|moved| bench.owners(moved.tpc)).collect();
+    for number in 0..1_100 {
+        let payments = vec![bench.wish(D, number, vec![transfer(payer, stranger, 1)])];
+        let round = RoundId { leader: stranger, number };
+        let (moves, owners) = (moves.clone(), owners.clone());
+        bench.say(D, A, Message::Propose { round, right: Right::Consent, payments: payments.into(), moves, owners });
+        bench.run();
+    }
+    assert!(!bench.asked(A).is_empty() && bench.asked(A).len() < 100, "{} requests", bench.asked(A).len());
+    bench.nodes[A].notices.clear();
+    let wanted = transfer(payer, bench.account(B), 1);
+    bench.pay(B, vec![wanted], Over::Channel(tpc));
+    bench.run();
+    assert!(!bench.asked(A).is_empty(), "A's application does not hear of B's request");
+}
+
+#[test]
+fn a_message_that_waits_for_the_chain_asks_it_once() {
+    let mut bench = Bench::new(5);
+    let tpc = bench.open(A, B, 1_000, 1_000);
+    let owners = bench.owners(tpc);
+    let mut messages = vec![];
+    for number in 0..60 {
+        // Four senders, each with channels that it has invented.
+        let other = bench.account([B, C, D, 4][number as usize % 4]);
+        let mut parties = [bench.account(A), other];
+        parties.sort();
+        let invented = Owners { origin: Origin::Creation(10_000 + number), parties, ..owners };
+        let mut named = vec![(tpc, owners), (invented.tpc(&Native), invented)];
+        named.sort_by_key(|(tpc, _)| *tpc);
+        let moves = named.iter().map(|(tpc, _)| Move { tpc: *tpc, change: 0 }).collect();
+        let owners = named.iter().map(|(_, owners)| *owners).collect();
+        let round = RoundId { leader: other, number };
+        messages
+            .push((other, Message::Propose { round, right: Right::Consent, payments: vec![].into(), moves, owners }));
+    }
+    let count = messages.len();
+    let (mut asked, mut reads) = (std::collections::VecDeque::new(), 0);
+    let note = |asked: &mut std::collections::VecDeque<_>, output: engine::Output| {
+        asked.extend(output.effects.into_iter().filter_map(|effect| match effect {
+            engine::Effect::Read(channels) => Some(channels),
+            _ => None,
+        }));
+    };
+    for (from, message) in messages {
+        let node = &mut bench.nodes[A];
+        let output = node.engine.apply(&node.key, Input::Message { from, message });
+        note(&mut asked, output);
+    }
+    while let Some(channels) = asked.pop_front() {
+        reads += 1;
+        assert!(reads <= count, "{count} messages make more than {count} reads");
+        let reading = bench.reading(&channels);
+        let node = &mut bench.nodes[A];
+        let output = node.engine.apply(&node.key, Input::Read(reading));
+        note(&mut asked, output);
+    }
+    assert!(reads > 0);
+}
+
+#[test]
+fn a_channel_is_not_in_two_groups_in_the_making() {
+    let (mut bench, tpc) = pair();
+    let owners = bench.owners(tpc);
+    let valid_until = bench.ledger.now + 60_000;
+    for (coordinator, registered) in [(C, true), (D, false)] {
+        let (channels, valid_until) = (vec![(owners, 0)], valid_until + coordinator as u64);
+        let coordinator = bench.account(coordinator);
+        let answer = bench.command(A, Command::CreateMpc { channels, coordinator, registered, valid_until });
+        assert_eq!(answer.is_ok(), registered, "{answer:?}");
+    }
+    bench.run();
+    assert_eq!(bench.engine(A).memberships().count(), 1);
+}
+
+#[test]
+fn a_peer_that_names_a_group_before_it_is_formed_keeps_nobody_out() {
+    let mut bench = Bench::new(4);
+    let (ab, ac) = (bench.open(A, B, 1_000, 1_000), bench.open(A, C, 1_000, 1_000));
+    let channels = vec![(bench.owners(ac), 0)];
+    let valid_until = bench.ledger.now + 60_000;
+    bench.rule(C, D, "MpcCreate", Fate::Keep, 1);
+    let coordinator = bench.account(D);
+    let created = bench.command(C, Command::CreateMpc { channels, coordinator, registered: false, valid_until });
+    let Ok(Answer::Mpc(mpc)) = created else { panic!("{created:?}") };
+    bench.run();
+    // B knows the group's name, and has A join what it calls so.
+    let members = vec![Member { tpc: ab, registrations: 0 }];
+    let agreement = Agreement::Join(protocol::MpcJoin { mpc, host: ac, members, valid_until });
+    let led = Some(Leadership { coordinator: bench.account(B), term: 0, registered: false });
+    let signature = bench.sign(B, &agreement.id_under(led.as_ref(), &Native, &HERE)).signature;
+    bench.say(B, A, Message::Agree { agreement, signature, led });
+    bench.run();
+    assert_eq!(bench.engine(A).channel(&ab).unwrap().mpc, Some(mpc));
+    let message = bench.take_kept(C, D, "MpcCreate").unwrap();
+    bench.say(C, D, message);
+    bench.run();
+    bench.pass(30);
+    assert!(bench.nodes[C].notices.contains(&Notice::MpcCreated(mpc)), "A never enters the real group");
+    let number = bench.pay_to(A, C, 10, over(mpc));
+    bench.pass(5);
+    assert_eq!(bench.told(A, number), vec![Outcome::Settled]);
+}
+
+#[test]
+fn a_signature_for_joining_a_group_off_chain_is_worth_nothing_on_chain() {
+    let mut bench = Bench::new(4);
+    let (ab, bc) = (bench.open(A, B, 1_000, 1_000), bench.open(B, C, 1_000, 1_000));
+    let mpc = bench.group(B, &[bc], D, true);
+    assert_eq!(bench.ledger.read(bc, 0).stored.unwrap().mpc, Some(mpc), "the group is on chain");
+    let valid_until = bench.ledger.now + 60_000;
+    let members = vec![Member { tpc: ab, registrations: 0 }];
+    let join = protocol::MpcJoin { mpc, host: bc, members, valid_until };
+    let agreement = Agreement::Join(join.clone());
+    // B says that the group is not on chain, so that A forgets at once what it has signed.
+    let led = Some(Leadership { coordinator: bench.account(D), term: 0, registered: false });
+    let signature = bench.sign(B, &agreement.id_under(led.as_ref(), &Native, &HERE)).signature;
+    bench.say(B, A, Message::Agree { agreement: agreement.clone(), signature, led });
+    let Some(Message::Agreed { signature, .. }) = bench.last_sent(A, B, "Agreed") else { panic!("A does not agree") };
+    let theirs = protocol::PartySignature { party: bench.account(A), signature };
+    let own = bench.sign(B, &agreement.id(&Native, &HERE));
+    bench.call(B, abi::JoinMpc { join, signatures: vec![theirs, own] });
+    bench.block();
+    assert_eq!(bench.ledger.read(ab, 0).stored.unwrap().mpc, None, "A's channel is registered");
 }

@@ -6,9 +6,9 @@ mod common;
 use common::{id_of, no_signature, over, policy, transfer, Bench, Fate, TOKEN, WINDOW};
 use engine::{
     message::{Agreement, Message, Reason, Right, RoundId},
-    payment::{Grantee, PaymentId, Purpose},
+    payment::{Grantee, PaymentId, Payments, Purpose},
     watcher::Watcher,
-    Block, Call, Command, Input, Native, Notice, Outcome, Over, Permission, Refusal, Scope,
+    Block, Call, Command, HeadDispute, Input, Native, Notice, Outcome, Over, Permission, Refusal, Scope,
 };
 use protocol::{abi, Asset, Balance, Entry, MpcId, Origin, Owners, Resolution, TpcClose, TpcId, TpcTopUp};
 use testkit::signers::Scheme;
@@ -1048,7 +1048,7 @@ fn a_payment_in_somebody_elses_name_takes_nothing() {
     let propose = Message::Propose {
         round: RoundId { leader: bench.account(B), number: 1 },
         right: Right::Consent,
-        payments: vec![],
+        payments: Payments::default(),
         moves: vec![engine::message::Move { tpc, change: -10 }],
         owners: next.1,
     };
@@ -1057,6 +1057,20 @@ fn a_payment_in_somebody_elses_name_takes_nothing() {
     assert_eq!(bench.engine(A).signatures(), before);
     assert!(bench.take_kept(A, B, "Consent").is_none());
     assert!(bench.last_sent(A, B, "Consent").is_none(), "it consents to lose 10 for nothing");
+}
+
+#[test]
+fn a_payment_that_is_listed_twice_in_a_round_takes_nothing() {
+    let (mut bench, tpc, mpc) = grouped();
+    let before = bench.engine(A).signatures();
+    bench.rule(A, C, "Pay", Fate::Lose, 100);
+    let number = bench.pay_to(A, B, 10, Over::Group { mpc, scope: Scope::Touched, confirm: false });
+    let payment = bench.wish(A, number, vec![transfer(bench.account(A), bench.account(B), 10)]);
+    let next = bench.update(A, &[(tpc, -20)], 1);
+    let message = bench.ask(C, 660, Right::Coordinator(mpc, 0), &[payment.clone(), payment], &next);
+    bench.say(C, A, message);
+    bench.run();
+    assert_eq!(bench.engine(A).signatures(), before, "A pays 20 where it wanted to pay 10");
 }
 
 #[test]
@@ -1181,4 +1195,126 @@ fn a_restarted_party_signs_no_second_content_and_pays_once() {
             assert_eq!(bench.agree(A, B, tpc).balances[0], balance);
         }
     }
+}
+
+#[test]
+fn a_permission_used_by_a_request_is_given_back_when_the_request_is_void() {
+    let mut bench = Bench::new(2);
+    let tpcs = bench.open_many(A, B, 1_000, 1_000, 2, Asset::Native);
+    let (payer, asker) = (bench.account(A), bench.account(B));
+    let permission =
+        Permission { left: 10, ..Permission::unlimited(Grantee::Party(asker), Purpose::Pay, Asset::Native) };
+    bench.command(A, Command::Permit(permission)).unwrap();
+    bench.call(B, dispute(tpcs[0], Resolution::Settle));
+    bench.block();
+    let first = bench.pay(B, vec![transfer(payer, asker, 10)], Over::Channel(tpcs[0]));
+    bench.pass(WINDOW / common::BLOCK + 5);
+    assert_eq!(bench.told(B, first), vec![Outcome::Void]);
+    for (outcome, asked) in [(vec![Outcome::Settled], 0), (vec![], 1)] {
+        let number = bench.pay(B, vec![transfer(payer, asker, 10)], Over::Channel(tpcs[1]));
+        bench.pass(5);
+        assert_eq!((bench.told(B, number), bench.asked(A).len()), (outcome, asked), "once more, and no more than that");
+    }
+}
+
+#[test]
+fn a_payment_with_the_highest_number_is_made_once() {
+    let mut bench = Bench::new(2);
+    let tpc = bench.open(A, B, 10_000, 1_000);
+    let (payer, asker) = (bench.account(A), bench.account(B));
+    bench.permit(A, Grantee::Party(asker), Purpose::Pay);
+    let mut take = |number: u64, round: u64| {
+        let wanted = bench.wish(B, number, vec![transfer(payer, asker, 1)]);
+        let channel = bench.engine(A).channel(&tpc).unwrap();
+        let step = if channel.latest.version.is_multiple_of(2) { 1 } else { 2 };
+        let update = bench.update(A, &[(tpc, -1)], step);
+        let message = bench.ask(B, round, Right::Turn, &[wanted], &update);
+        bench.say(B, A, message);
+        bench.mail.clear();
+        bench.balance(A, tpc)
+    };
+    for round in 0..=1_024 {
+        take(u64::MAX - 1_024 + round, round);
+    }
+    let left = take(u64::MAX, 2_000);
+    assert_eq!(left, 10_000 - 1_025);
+    assert_eq!(take(u64::MAX, 2_001), left);
+}
+
+#[test]
+fn what_was_disputed_at_the_head_is_so_after_a_restart() {
+    let (mut bench, tpc) = pair();
+    let order = bench.engine(A).channel(&tpc).unwrap().latest.order();
+    let deadline = bench.ledger.now + WINDOW;
+    let _ = bench.step(A, Input::Head(vec![HeadDispute { tpc, order, deadline }]));
+    bench.restart(A);
+    let number = bench.pay_to(B, A, 10, Over::Channel(tpc));
+    bench.run();
+    assert!(bench.last_sent(A, B, "UpdateAgree").is_none(), "it signs over a channel that is disputed at the head");
+    let _ = bench.step(A, Input::Head(vec![]));
+    bench.pass(10);
+    assert_eq!(bench.told(B, number), vec![Outcome::Settled]);
+}
+
+#[test]
+fn what_a_process_did_not_tell_before_it_died_is_in_its_history() {
+    let (mut bench, tpc) = pair();
+    let mut read = [0, 0];
+    for (payer, payee, kind) in [(A, B, "UpdateAgree"), (B, A, "UpdateAgree"), (A, B, "Pay")] {
+        bench.nodes[payee].dies_before = Some(kind);
+        let number = bench.pay_to(payer, payee, 10, Over::Channel(tpc));
+        bench.run();
+        let told = |notice: &Notice| matches!(notice, Notice::Received(payment) if payment.id.number == number);
+        assert_eq!(bench.nodes[payee].notices.iter().any(told), kind == "Pay");
+        bench.nodes[payee].dies_before = None;
+        if bench.is_dead(payee) {
+            bench.restart(payee);
+        }
+        bench.calm(&[A, B], 60);
+        for node in [A, B] {
+            let records = bench.nodes[node].store.0.range(engine::past_key(read[node])..);
+            let past: Vec<_> = records.filter(|(key, _)| key.first() == Some(&engine::PAST)).collect();
+            assert_eq!(past.len(), 1, "each payment is in the history of both, once and after the last");
+            read[node] = bench.engine(node).decided();
+        }
+    }
+    assert_eq!(read, [3, 3]);
+}
+
+/// Found by the model in tests/model. Of two updates that are shown as their channels' deadlines draw near, the newer comes
+/// too late: the contract refuses it. The older counts, and does not wait for that.
+#[test]
+fn an_update_that_came_late_does_not_stand_for_an_older_one_that_counts() {
+    let mut bench = Bench::new(3);
+    let tpcs = [bench.open(A, B, 1_000, 1_000), bench.open(A, B, 1_000, 1_000)];
+    let mpc = bench.group(A, &tpcs, C, false);
+    let right = Right::Coordinator(mpc, 0);
+    let ask = |bench: &mut Bench, number: u64, changes: &[(TpcId, i128)]| {
+        let gained = changes.iter().map(|(_, change)| change.unsigned_abs()).sum();
+        let payment = bench.wish(B, number, vec![transfer(bench.account(B), bench.account(A), gained)]);
+        let next = bench.update(A, changes, 1);
+        let message = bench.ask(C, number, right, &[payment], &next);
+        bench.say(C, A, message);
+        let signed = bench.signed_by_all(&next.0, &next.1);
+        Message::Updated { update: id_of(&next.0), signatures: signed.signatures }
+    };
+    let older = ask(&mut bench, 0, &[(tpcs[0], 4)]);
+    let newer = ask(&mut bench, 1, &[(tpcs[0], 1), (tpcs[1], 1)]);
+    for tpc in [tpcs[1], tpcs[0]] {
+        bench.call(B, abi::DisputeChannels { channels: vec![tpc], then: Resolution::Settle });
+        bench.block();
+    }
+    // Four seconds are left for the second channel, five for the first.
+    bench.pass(15);
+    bench.say(C, A, newer);
+    assert_eq!(bench.calls.len(), 1, "it is brought at once");
+    bench.say(C, A, older);
+    // The next block comes in the last moment of the first channel, after that of the second.
+    bench.ledger.now += 4_000;
+    bench.block();
+    bench.pass(10);
+    let lost = |notice: &Notice| matches!(notice, Notice::Lost(_));
+    assert!(!bench.nodes[A].notices.iter().any(lost), "what counted is lost");
+    let paid = bench.ledger.free(bench.account(A), Asset::Native);
+    assert_eq!(paid, common::FUNDS + 4, "the older update does not count");
 }

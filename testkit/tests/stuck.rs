@@ -5,11 +5,11 @@ mod common;
 
 use common::{id_of, over, policy, transfer, Bench, Fate};
 use engine::{
-    message::{Message, Reason, RoundId},
+    message::{Message, Move, Reason, Right, RoundId},
     payment::{Grantee, Purpose},
-    Command, Notice, Outcome, Over, Policy,
+    Command, Native, Notice, Outcome, Over, Policy,
 };
-use protocol::{Asset, Balance, MpcId, TpcId};
+use protocol::{Asset, Balance, MpcId, Resolution, TpcId};
 use testkit::signers::Scheme;
 
 const A: usize = 0;
@@ -745,4 +745,259 @@ fn a_channel_that_is_closed_in_a_group_does_not_stop_the_others() {
         }
         bench.agree(B, C, bc);
     }
+}
+
+#[test]
+fn a_payment_that_waits_behind_a_path_starts_when_the_path_is_void() {
+    let mut bench = Bench::new(3);
+    let (ab, bc) = (bench.open(A, B, 1_000, 1_000), bench.open(B, C, 1_000, 1_000));
+    let payer = bench.account(A);
+    bench.permit(B, Grantee::Party(payer), Purpose::PassOn);
+    bench.rule(A, C, "Update", Fate::Lose, 1_000);
+    let path = bench.pay_along(&[A, B, C], &[ab, bc], 10);
+    bench.run();
+    let own = bench.pay_to(A, B, 3, Over::Channel(ab));
+    // The dispute of a channel that is not A's decides the path.
+    bench.command(C, Command::Dispute { channels: vec![bc], then: Resolution::Renew }).unwrap();
+    bench.pass(60);
+    assert_eq!(bench.told(A, path), vec![Outcome::Void], "{}", bench.hanging(&[A, B, C]));
+    settled(&mut bench, A, B, own, &[A, B, C]);
+}
+
+#[test]
+fn a_payment_in_a_group_is_void_soon_if_a_member_never_introduces_its_channel() {
+    let (mut bench, _, _, mpc) = town();
+    bench.nodes[C].away = true;
+    bench.lose_disk(K);
+    let number = bench.pay_to(A, C, 10, over(mpc));
+    bench.pass(60);
+    assert_eq!(bench.told(A, number), vec![Outcome::Void], "{}", bench.hanging(&[A, K]));
+    pays(&mut bench, A, B, mpc, &[A, B, K]);
+}
+
+#[test]
+fn a_payment_asked_of_a_peer_that_has_not_heard_that_the_channel_left_its_group_ends() {
+    for kind in ["accepts", "permits"] {
+        let (mut bench, ab, _, mpc) = town();
+        let asker = bench.account(A);
+        match kind {
+            "permits" => bench.permit(B, Grantee::Party(asker), Purpose::Pay),
+            _ => bench.nodes[B].accepts = true,
+        }
+        bench.rule(A, None, "Left", Fate::Lose, 2);
+        let valid_until = bench.ledger.now + 30_000;
+        bench.command(A, Command::Leave { tpc: ab, valid_until }).unwrap();
+        bench.run();
+        let wanted = transfer(bench.account(B), asker, 10);
+        let number = bench.pay(A, vec![wanted], Over::Channel(ab));
+        settled(&mut bench, A, B, number, &ALL);
+        pays(&mut bench, B, C, mpc, &ALL);
+    }
+}
+
+#[test]
+fn a_payment_asked_of_a_peer_ends_though_the_channel_enters_a_group_meanwhile() {
+    let mut bench = Bench::new(5);
+    let (ab, bc) = (bench.open(A, B, 1_000, 1_000), bench.open(B, C, 1_000, 1_000));
+    let asker = bench.account(A);
+    bench.permit(B, Grantee::Party(asker), Purpose::Pay);
+    // C keeps B's channel with A busy by a round that it does not finish, so that the payment waits.
+    let leader = bench.account(C);
+    bench.permit(B, Grantee::Party(leader), Purpose::PassOn);
+    bench.nodes[A].accepts = true;
+    bench.rule(C, None, "Update", Fate::Lose, 1_000);
+    bench.pay_along(&[C, B, A], &[bc, ab], 5);
+    bench.run();
+    let wanted = transfer(bench.account(B), asker, 10);
+    let theirs = bench.pay(A, vec![wanted], Over::Channel(ab));
+    let own = bench.pay_to(B, A, 3, Over::Channel(ab));
+    bench.run();
+    bench.group(A, &[ab], K, false);
+    bench.nodes[C].away = true;
+    bench.pass(60);
+    for (by, number, other) in [(A, theirs, B), (B, own, A)] {
+        assert_eq!(bench.told(by, number), vec![Outcome::Settled], "{}", bench.hanging(&[A, B, K]));
+        let id = bench.payment(by, number);
+        assert_eq!(bench.books(other, id), (1, 0));
+    }
+    assert_eq!(bench.agree(A, B, ab).balances, [1_013, 987]);
+}
+
+#[test]
+fn a_coordinator_that_took_a_void_update_for_the_newest_state_believes_its_members() {
+    for early in [true, false] {
+        let (mut bench, ab, bc, mpc) = town();
+        if early {
+            // The coordinator has all signatures before the channel's end, its members never hear of them.
+            bench.rule(K, None, "Updated", Fate::Lose, 1_000);
+            bench.rule(K, None, "Missed", Fate::Lose, 1_000);
+        } else {
+            bench.rule(None, K, "UpdateAgree", Fate::Keep, 3);
+        }
+        let number = bench.pay_to(A, C, 10, over(mpc));
+        bench.run();
+        for member in [A, B, C] {
+            bench.rule(member, K, "UpdateAgree", Fate::Lose, 1_000);
+        }
+        bench.command(C, Command::Dispute { channels: vec![bc], then: Resolution::Settle }).unwrap();
+        bench.pass(30);
+        bench.no_rules();
+        for member in [A, B, C] {
+            if let Some(agree) = bench.take_kept(member, K, "UpdateAgree") {
+                bench.say(member, K, agree);
+            }
+        }
+        bench.run();
+        assert_eq!(bench.told(A, number), vec![Outcome::Void]);
+        for (from, to) in [(A, B), (B, A)] {
+            pays(&mut bench, from, to, mpc, &[A, B, K]);
+        }
+        assert_eq!(bench.agree(A, B, ab).balances, [1_000, 1_000]);
+    }
+}
+
+#[test]
+fn a_closing_that_a_member_never_signs_does_not_stop_the_payments_of_its_group() {
+    let (mut bench, ab, bc, mpc) = town();
+    let valid_until = bench.ledger.now + 6 * 24 * 3_600_000;
+    bench.nodes[C].away = true;
+    bench.command(A, Command::CloseMpc { mpc, channels: vec![(ab, 0), (bc, 0)], valid_until }).unwrap();
+    bench.run();
+    for (from, to) in [(A, B), (B, A)] {
+        pays(&mut bench, from, to, mpc, &[A, B, K]);
+    }
+    // When it signs, the group is closed.
+    bench.wake(C);
+    bench.pass(200);
+    for member in [A, B, C] {
+        assert!(bench.nodes[member].notices.contains(&Notice::MpcClosed(mpc)), "member {member}");
+    }
+    let alone = bench.pay_to(A, B, 1, Over::Channel(ab));
+    settled(&mut bench, A, B, alone, &ALL);
+}
+
+#[test]
+fn a_closing_waits_for_the_rounds_that_are_on_their_way() {
+    let (mut bench, ab, bc, mpc) = town();
+    let valid_until = bench.ledger.now + 60_000;
+    bench.rule(K, C, "MpcClose", Fate::Keep, 1);
+    bench.command(A, Command::CloseMpc { mpc, channels: vec![(ab, 0), (bc, 0)], valid_until }).unwrap();
+    bench.run();
+    bench.rule(B, K, "UpdateAgree", Fate::Keep, 1);
+    let number = bench.pay_to(A, C, 10, over(mpc));
+    bench.run();
+    let close = bench.take_kept(K, C, "MpcClose").unwrap();
+    bench.say(K, C, close);
+    bench.run();
+    let agree = bench.take_kept(B, K, "UpdateAgree").unwrap();
+    bench.say(B, K, agree);
+    settled(&mut bench, A, C, number, &ALL);
+    bench.pass(20);
+    assert!(bench.nodes[A].notices.contains(&Notice::MpcClosed(mpc)), "{:?}", bench.nodes[A].notices.last());
+}
+
+#[test]
+fn a_channel_that_was_asked_about_before_a_split_made_it_can_be_paid_over() {
+    let mut bench = Bench::new(3);
+    let (ab, bc) = (bench.open(A, B, 1_000, 1_000), bench.open(B, C, 1_000, 1_000));
+    let payer = bench.account(A);
+    bench.permit(B, Grantee::Party(payer), Purpose::PassOn);
+    let part = bench.owners(ab).part(ab, 0, 1);
+    let tpc = part.tpc(&Native);
+    let mut named = vec![(tpc, part), (bc, bench.owners(bc))];
+    named.sort_by_key(|(tpc, _)| *tpc);
+    let moves = named.iter().map(|(tpc, _)| Move { tpc: *tpc, change: 0 }).collect();
+    let owners = named.into_iter().map(|(_, owners)| owners).collect();
+    let round = RoundId { leader: payer, number: 1_000 };
+    bench.say(A, C, Message::Propose { round, right: Right::Consent, payments: vec![].into(), moves, owners });
+    bench.run();
+    let valid_until = bench.ledger.now + 60_000;
+    let parts = vec![(500, 500), (500, 500)];
+    bench.command(A, Command::Split { channels: vec![ab], parts, valid_until }).unwrap();
+    bench.run();
+    bench.block();
+    assert!(bench.engine(A).channel(&tpc).is_some(), "the part is not there");
+    let number = bench.pay_along(&[A, B, C], &[tpc, bc], 10);
+    settled(&mut bench, A, C, number, &[A, B, C]);
+}
+
+#[test]
+fn of_updates_that_hang_beside_each_other_one_dispute_frees_all() {
+    let frees = Policy { free_after: Some(30_000), ..policy() };
+    let mut bench = Bench::with(Scheme::Symbols, vec![frees; 5]);
+    let (ab, bc) = (bench.open(A, B, 1_000, 1_000), bench.open(B, C, 1_000, 1_000));
+    let mpc = bench.group(A, &[ab, bc], K, false);
+    let (low, high) = (ab.min(bc), ab.max(bc));
+    // A lying coordinator has B sign one over a channel, and one over both beside it.
+    for (number, changes) in [(100, vec![(high, 0)]), (101, vec![(low, 0), (high, 0)])] {
+        let update = bench.update(B, &changes, 1);
+        let message = bench.ask(K, number, Right::Coordinator(mpc, 0), &[], &update);
+        bench.say(K, B, message);
+    }
+    assert_eq!(bench.engine(B).held().filter(|(_, held)| held.in_flight).count(), 2);
+    bench.nodes[K].away = true;
+    bench.calm(&[B], 120);
+    let ended = |tpc| bench.engine(B).channel(&tpc).unwrap().on_chain.ended.len();
+    assert_eq!((ended(low), ended(high)), (0, 1), "the channels whose epochs a dispute has ended");
+}
+
+#[test]
+fn a_member_that_never_hears_that_its_group_is_formed_goes_on_alone() {
+    for kind in ["asks", "pays"] {
+        let mut bench = Bench::new(5);
+        let (ab, bc) = (bench.open(A, B, 1_000, 1_000), bench.open(B, C, 1_000, 1_000));
+        let asker = bench.account(A);
+        bench.permit(B, Grantee::Party(asker), Purpose::Pay);
+        bench.rule(K, A, "MpcCreated", Fate::Lose, 1_000);
+        let channels = [ab, bc].map(|tpc| (bench.owners(tpc), 0)).to_vec();
+        let (coordinator, valid_until) = (bench.account(K), bench.ledger.now + 20_000);
+        let answer = bench.command(B, Command::CreateMpc { channels, coordinator, registered: false, valid_until });
+        let Ok(engine::Answer::Mpc(mpc)) = answer else { panic!("{answer:?}") };
+        bench.pass(30);
+        assert!(bench.nodes[B].notices.contains(&Notice::MpcCreated(mpc)));
+        assert!(!bench.nodes[A].notices.contains(&Notice::MpcCreated(mpc)));
+        let first = match kind {
+            "asks" => bench.pay(A, vec![transfer(bench.account(B), asker, 10)], Over::Channel(ab)),
+            _ => bench.pay_to(B, A, 10, Over::Channel(ab)),
+        };
+        bench.calm(&[A, B, C, K], 60);
+        if kind == "asks" {
+            assert_eq!(bench.told(A, first), vec![Outcome::Settled]);
+        }
+        let alone = bench.pay_to(B, A, 3, Over::Channel(ab));
+        settled(&mut bench, B, A, alone, &[A, B, C, K]);
+        pays(&mut bench, B, C, mpc, &[A, B, C, K]);
+    }
+}
+
+#[test]
+fn a_payment_that_its_payer_declines_ends_and_is_asked_for_once() {
+    let (mut bench, ab, ..) = town();
+    let (over_group, hops) = (bench.engine(A).channel(&ab).unwrap().mpc.map(over), vec![bench.owners(ab)]);
+    let (from, amount) = (bench.account(B), 10);
+    let hops = hops.into_iter().map(|owners| engine::Hop { owners, from, amount }).collect();
+    for over in [over_group.unwrap(), Over::Path(hops)] {
+        let before = bench.asked(B).len();
+        let number = bench.pay(A, vec![transfer(from, bench.account(A), amount)], over.clone());
+        bench.run();
+        let request = bench.nodes[B].notices.iter().rev().find_map(|notice| match notice {
+            Notice::Requested { request, .. } => Some(*request),
+            _ => None,
+        });
+        bench.command(B, Command::Answer { request: request.unwrap(), accept: false }).unwrap();
+        bench.calm(&ALL, 60);
+        assert_eq!(bench.told(A, number), vec![Outcome::Void], "{over:?}");
+        assert_eq!(bench.asked(B).len() - before, 1, "{over:?}");
+    }
+}
+
+#[test]
+fn a_coordinator_that_pays_in_its_own_group_goes_on_after_its_death() {
+    let mut bench = Bench::new(2);
+    let ab = bench.open(A, B, 1_000, 1_000);
+    let mpc = bench.group(B, &[ab], A, false);
+    bench.rule(A, B, "Propose", Fate::Lose, 1);
+    let number = bench.pay_to(A, B, 10, Over::Group { mpc, scope: engine::Scope::Touched, confirm: true });
+    bench.restart(A);
+    settled(&mut bench, A, B, number, &[A, B]);
 }

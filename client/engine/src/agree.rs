@@ -175,7 +175,7 @@ impl Step<'_> {
         proposed: bool,
         led: Option<Leadership>,
     ) -> AgreementId {
-        let id = agreement.id(&Native, &self.engine.domain);
+        let id = agreement.id_under(led.as_ref(), &Native, &self.engine.domain);
         let own = self.sign(&id);
         let (ignores, builds_on) = self.engine.beside(agreement.last().iter().map(|last| &last.tpc));
         for last in agreement.last() {
@@ -222,7 +222,7 @@ impl Step<'_> {
         led: Option<Leadership>,
         approved: bool,
     ) {
-        let id = agreement.id(&Native, &self.engine.domain);
+        let id = agreement.id_under(led.as_ref(), &Native, &self.engine.domain);
         if let Some(known) = self.engine.agreements.get(&id) {
             if !known.proposed {
                 let signature = known.own;
@@ -231,7 +231,7 @@ impl Step<'_> {
             return;
         }
         let message = Message::Agree { agreement: agreement.clone(), signature, led };
-        let parties = match self.consider_agreement(from, &agreement, &signature) {
+        let parties = match self.consider_agreement(from, &agreement, &id, &signature) {
             Ok(parties) => parties,
             Err(reason) => return self.reject(from, &message, reason),
         };
@@ -250,6 +250,7 @@ impl Step<'_> {
         &self,
         from: AccountId,
         agreement: &Agreement,
+        id: &AgreementId,
         signature: &Signature,
     ) -> Result<[AccountId; 2], Reason> {
         if self.engine.agreements.len() >= MAX_AGREEMENTS {
@@ -268,7 +269,7 @@ impl Step<'_> {
                 return Err(Reason::Outdated(vec![channel.standing()]));
             }
         }
-        if !self.signer.verify(&agreement.id(&Native, &self.engine.domain), &from, signature) {
+        if !self.signer.verify(id, &from, signature) {
             return Err(protocol::Error::BadSignature(from).into());
         }
         Ok(parties)
@@ -470,7 +471,7 @@ impl Step<'_> {
         if channel.on_chain.mpc.is_some() && !leaves {
             return Err(protocol::Error::TpcBusy(tpc).into());
         }
-        let disputed = channel.on_chain.dispute.is_some() || self.engine.head.contains_key(&tpc);
+        let disputed = channel.on_chain.dispute.is_some() || self.engine.head.contains(&tpc);
         if disputed && !(leaves || matches!(agreement, Agreement::Close(_))) || channel.on_chain.is_due() {
             return Err(Reason::Disputed(tpc));
         }
@@ -478,6 +479,9 @@ impl Step<'_> {
             if !agreement.replaces(&other.agreement) {
                 return Err(Reason::InFlight(tpc));
             }
+        }
+        if matches!(agreement, Agreement::Join(_)) && self.engine.is_forming(&tpc, None) {
+            return Err(Reason::InFlight(tpc));
         }
         if registration {
             return Ok(());

@@ -4,8 +4,11 @@
 use crate::{
     channel::{Channel, Foreign, OnChain},
     message::Reason,
+    record::Record,
+    sign::Parked,
     Cursor, Engine, Notice, Refusal, Step,
 };
+use codec::{Decode, Encode};
 use protocol::{
     event::{self, ChannelDisputed, ChannelSettled, Event},
     Dispute, Entry, Epoch, MpcId, Owners, Timestamp, Tpc, TpcId, Version,
@@ -47,7 +50,7 @@ pub struct Stored {
 }
 
 /// A channel that is disputed at the best head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct HeadDispute {
     /// Which.
     pub tpc: TpcId,
@@ -55,6 +58,11 @@ pub struct HeadDispute {
     pub order: (Epoch, Version),
     /// The last block time in ms at which newer states are accepted.
     pub deadline: Timestamp,
+}
+
+impl Record for HeadDispute {
+    const KIND: u8 = 15;
+    type Key = TpcId;
 }
 
 impl Step<'_> {
@@ -91,9 +99,11 @@ impl Step<'_> {
     /// The storage's answer to [`Effect::Read`].
     pub(crate) fn read(&mut self, reading: Reading) {
         let Reading { block, channels } = reading;
+        let read: BTreeSet<TpcId> = channels.iter().map(|stored| stored.tpc).collect();
+        let waits = |parked: &Parked| parked.tpcs.iter().any(|tpc| read.contains(tpc));
         if block < self.engine.cursor().block {
             // Newer blocks have told what it does not know: it is asked for again.
-            if !self.engine.parked.is_empty() {
+            if self.engine.parked.iter().any(waits) {
                 let again = channels.iter().map(|stored| (stored.tpc, stored.ended.0)).collect();
                 self.effects.push(crate::Effect::Read(again));
             }
@@ -107,6 +117,10 @@ impl Step<'_> {
         self.after(touched);
         for _ in 0..self.engine.parked.len() {
             let Some(parked) = self.engine.parked.pop_front() else { break };
+            if !waits(&parked) {
+                self.engine.parked.push_back(parked);
+                continue;
+            }
             match parked.message {
                 message @ crate::Message::MpcCreate { .. } => self.mpc_create(parked.from, message, parked.approved),
                 crate::Message::Introduce { mpc, term, registered, channels, held } => {
@@ -119,11 +133,18 @@ impl Step<'_> {
 
     /// All disputes at the best head.
     pub(crate) fn head(&mut self, disputes: Vec<HeadDispute>) {
-        let before = std::mem::take(&mut self.engine.head);
         let followed = |dispute: &HeadDispute| self.engine.on_chain(&dispute.tpc).is_some();
         let now: BTreeMap<_, _> = disputes.into_iter().filter(followed).map(|dispute| (dispute.tpc, dispute)).collect();
-        self.engine.head = now;
-        let changed: BTreeSet<_> = before.keys().chain(self.engine.head.keys()).copied().collect();
+        let before: BTreeSet<TpcId> = self.engine.head.iter().map(|(tpc, _)| *tpc).collect();
+        let changed: BTreeSet<_> = before.iter().chain(now.keys()).copied().collect();
+        for tpc in before.iter().filter(|tpc| !now.contains_key(tpc)) {
+            self.engine.head.remove(tpc);
+        }
+        for (tpc, dispute) in now {
+            if self.engine.head.get(&tpc) != Some(&dispute) {
+                self.engine.head.insert(tpc, dispute);
+            }
+        }
         for tpc in &changed {
             self.engine.planners_reach(tpc);
         }
@@ -317,10 +338,17 @@ impl Step<'_> {
                 self.at(block, &tpc, touched, |chain| (chain.order, chain.balances) = ((epoch, 0), balances));
                 continue;
             }
+            if let Some(Foreign { owners, .. }) = self.engine.foreign.get(&tpc) {
+                // Somebody has asked about it before it was there.
+                let owners = *owners;
+                let stored = Tpc { owners, balances, epoch: 0, version: 0, dispute: None, mpc: None, registrations: 0 };
+                self.at(block, &tpc, touched, |chain| *chain = OnChain::new(block.saturating_sub(1), Some(&stored)));
+            }
             let Some(owners) = owners.filter(|owners| self.engine.owns(owners)) else { continue };
             let owners = owners.part(*first, epoch.saturating_sub(1), index);
             let stored = Tpc { owners, balances, epoch: 0, version: 0, dispute: None, mpc: None, registrations: 0 };
             if !self.engine.channels.contains(&tpc) {
+                self.engine.foreign.remove(&tpc);
                 self.engine
                     .channels
                     .insert(tpc, Channel::new(tpc, owners, OnChain::new(block.saturating_sub(1), Some(&stored))));

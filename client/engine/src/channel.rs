@@ -2,7 +2,7 @@
 
 use crate::{
     message::{AgreementId, Move, Right, RoundId, Standing, UpdateId},
-    payment::Payment,
+    payment::Payments,
     record::Record,
 };
 use codec::{Decode, Encode};
@@ -36,6 +36,8 @@ pub struct Channel {
     pub mpc: Option<MpcId>,
     /// The group that it was taken out of last without a call: its coordinator and the other owner may not know.
     pub left: Option<MpcId>,
+    /// Who led its last group. It may still ask for consent, to end what hangs.
+    pub led_by: Option<AccountId>,
     /// What its owner has signed beside updates, and what is in flight until it is on chain or expired (rule S3).
     pub agreement: Option<AgreementId>,
     /// Which of its owners have introduced it to this coordinator.
@@ -169,7 +171,7 @@ pub struct Held {
     /// By what right the leader asked.
     pub right: Right,
     /// What it settles. Emptied once that is told: not before everything that ignores it is decided.
-    pub payments: Vec<Payment>,
+    pub payments: Payments,
     /// This account's signature, if it owns one of the channels.
     pub own: Option<Signature>,
     /// All signatures, once they are known.
@@ -214,6 +216,7 @@ impl Channel {
             on_chain,
             mpc: None,
             left: None,
+            led_by: None,
             agreement: None,
             introduced: [false; 2],
             reserved: None,

@@ -5,10 +5,9 @@
 
 use crate::{
     channel::{are_well_formed, Channel, Held},
-    message::{Introduced, Leadership, Message, Reason, Right, Shown, Standing, Term},
+    message::{Introduced, Leadership, Message, Reason, Right, Shown, Standing, Term, OFF_CHAIN},
     outbox::Purpose,
     record::Record,
-    sign::Parked,
     time::Waits,
     Answer, Engine, Native, Notice, Refusal, Step, Wants,
 };
@@ -25,9 +24,6 @@ const MAX_FORMING: usize = 256;
 /// The most bytes of updates that one introduction shows; more are shown in further ones.
 const MAX_SHOWN: usize = 256 << 10;
 
-/// Keeps the signatures that form or close a group off chain apart from those that register one.
-const OFF_CHAIN: &[u8; 11] = b"braid/group";
-
 /// A group that this account has channels in.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Membership {
@@ -43,6 +39,8 @@ pub struct Membership {
     pub(crate) closing: Option<Closing>,
     /// Whether the coordinator knows this member's channels.
     pub(crate) welcomed: bool,
+    /// Whether it is known by a peer's word alone, with which a channel has joined.
+    pub(crate) heard: bool,
 }
 
 /// A group in the making, as a member sees it.
@@ -92,6 +90,8 @@ pub struct Led {
     stage: Stage,
     /// What has formed it, until that has expired: for members that have not heard.
     formed: Option<(Timestamp, Answers)>,
+    /// Whether this account has not seen it formed, and knows it by its members' word.
+    heard: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -124,12 +124,14 @@ impl Record for Led {
 }
 
 impl Led {
-    pub(crate) fn is_open(&self) -> bool {
-        !matches!(self.stage, Stage::Forming { .. })
+    /// Whether it is on chain.
+    pub fn is_registered(&self) -> bool {
+        self.registered
     }
 
-    pub(crate) fn is_closing(&self) -> bool {
-        matches!(self.stage, Stage::Closing { .. } | Stage::Closed { .. })
+    /// Whether the group exists, and is not being closed.
+    pub fn is_open(&self) -> bool {
+        !matches!(self.stage, Stage::Forming { .. })
     }
 
     pub(crate) fn term(&self) -> Term {
@@ -169,7 +171,8 @@ impl Step<'_> {
         self.check_mpc(mpc, &creation, &owners)?;
         let own = self.sign_mpc(&creation, registered);
         let forming = Some(Forming { creation, owners, own, initiator: true });
-        let membership = Membership { coordinator, term: 0, registered, forming, closing: None, welcomed: false };
+        let membership =
+            Membership { coordinator, term: 0, registered, forming, closing: None, welcomed: false, heard: false };
         self.engine.memberships.insert(mpc, membership);
         self.wait_for(Waits::Forming(mpc));
         self.form_again(mpc);
@@ -201,7 +204,8 @@ impl Step<'_> {
             }
             let channel = self.engine.channels.get(&member.tpc).ok_or(Reason::NotOnChain(member.tpc))?;
             rules::register(&channel.tpc(), member, Some(mpc))?;
-            if channel.mpc.is_some() || channel.agreement.is_some() {
+            let forming = self.engine.is_forming(&member.tpc, Some(&mpc));
+            if channel.mpc.is_some() || channel.agreement.is_some() || forming {
                 return Err(Reason::InFlight(member.tpc));
             }
             if channel.on_chain.dispute.is_some() {
@@ -303,7 +307,7 @@ impl Step<'_> {
             .map(|member| (member.tpc, 0))
             .collect();
         if !unknown.is_empty() {
-            return self.park(Parked { from, message, approved }, unknown);
+            return self.park(from, message, approved, unknown);
         }
         let wrong = creation.members.iter().find(|member| {
             let chain = self.engine.on_chain(&member.tpc);
@@ -317,7 +321,7 @@ impl Step<'_> {
         let answers = Answers::from([(from, by.signature)]);
         let standings = own_standings(&creation, &owners, from, standings);
         let stage = Stage::Forming { creation, owners, initiator: from, answers, standings };
-        self.engine.led.insert(mpc, Led { term: 0, registered, stage, formed: None });
+        self.engine.led.insert(mpc, Led { term: 0, registered, stage, formed: None, heard: false });
         self.ask_members(&message, &BTreeSet::from([from]));
         self.formed(mpc);
     }
@@ -340,7 +344,7 @@ impl Step<'_> {
 
     fn enter(&mut self, from: AccountId, mpc: MpcId, message: Message, approved: bool) {
         let Message::MpcCreate { creation, coordinator, registered, owners, by, .. } = message.clone() else { return };
-        if let Some(member) = self.engine.memberships.get(&mpc) {
+        if let Some(member) = self.engine.memberships.get(&mpc).filter(|member| !member.heard) {
             if member.coordinator == from {
                 self.form_again(mpc);
             }
@@ -356,9 +360,15 @@ impl Step<'_> {
         if !approved && !self.engine.policy().enter_groups {
             return self.request(from, message, Wants::Group(mpc));
         }
+        // What a peer has called by this group's name is another: this one is only being formed.
+        let named: Vec<_> = self.engine.channels().filter(|(_, channel)| channel.mpc == Some(mpc)).collect();
+        let named: Vec<_> = named.into_iter().map(|(tpc, _)| *tpc).collect();
+        named.iter().for_each(|tpc| self.out_of_group(mpc, tpc));
+        self.stop_waiting(&Waits::Welcome(mpc));
         let own = self.sign_mpc(&creation, registered);
         let forming = Some(Forming { creation, owners, own, initiator: false });
-        let membership = Membership { coordinator, term: 0, registered, forming, closing: None, welcomed: false };
+        let membership =
+            Membership { coordinator, term: 0, registered, forming, closing: None, welcomed: false, heard: false };
         self.engine.memberships.insert(mpc, membership);
         self.wait_for(Waits::Forming(mpc));
         self.form_again(mpc);
@@ -504,6 +514,7 @@ impl Step<'_> {
                 if let Some(channel) = self.engine.channels.change(tpc) {
                     channel.mpc = Some(mpc);
                 }
+                self.ask_coordinator(tpc);
             }
         }
         self.tell(Notice::MpcCreated(mpc));
@@ -512,9 +523,21 @@ impl Step<'_> {
     pub(crate) fn mpc_create_failed(&mut self, from: AccountId, mpc: MpcId, reason: Reason) {
         let member = self.engine.memberships.get(&mpc).filter(|member| member.coordinator == from);
         if member.is_some_and(|member| member.forming.is_some()) {
-            self.engine.memberships.remove(&mpc);
+            self.not_formed(mpc);
             self.stop_waiting(&Waits::Forming(mpc));
             self.tell(Notice::MpcCreateFailed(mpc, reason));
+        }
+    }
+
+    /// Forgets a group in the making. Others may take it for formed, and are told that this account's channels are not in it.
+    fn not_formed(&mut self, mpc: MpcId) {
+        let Some(Membership { coordinator, forming, .. }) = self.engine.memberships.remove(&mpc) else { return };
+        for Member { tpc, .. } in forming.into_iter().flat_map(|forming| forming.creation.members) {
+            if self.engine.is_own(&tpc) {
+                if let Some(channel) = self.engine.channels.change(&tpc).filter(|channel| channel.mpc.is_none()) {
+                    (channel.left, channel.led_by) = (Some(mpc), Some(coordinator));
+                }
+            }
         }
     }
 
@@ -579,7 +602,8 @@ impl Step<'_> {
         match &led.stage {
             Stage::Closing { close: known, answers, .. } if *known == close => {
                 let answered: BTreeSet<_> = answers.keys().copied().collect();
-                return self.ask_to_close(&close, by, &answered);
+                self.ask_to_close(&close, by, &answered);
+                return self.closed_by_all(mpc);
             }
             Stage::Closed { close: known, answers } if *known == close => {
                 let signatures = listed(answers);
@@ -662,7 +686,9 @@ impl Step<'_> {
     fn closed_by_all(&mut self, mpc: MpcId) {
         let members = self.engine.members(&mpc);
         let Some(Led { stage: Stage::Closing { close, answers, .. }, .. }) = self.engine.led.get(&mpc) else { return };
-        if answers.len() < members.len() {
+        let seats = self.engine.seats.get(&mpc);
+        if answers.len() < members.len() || seats.into_iter().flatten().any(|tpc| self.engine.is_in_round(tpc)) {
+            // Rounds that are on their way come to an end first; the members go on asking.
             return;
         }
         let (close, answers) = (close.clone(), answers.clone());
@@ -706,11 +732,7 @@ impl Step<'_> {
         }
         let own: Vec<TpcId> =
             close.members.iter().map(|member| member.tpc).filter(|tpc| self.engine.is_own(tpc)).collect();
-        for tpc in &own {
-            if let Some(channel) = self.engine.channels.change(tpc) {
-                channel.mpc = None;
-            }
-        }
+        own.iter().for_each(|tpc| self.out_of_group(mpc, tpc));
         self.engine.memberships.remove(&mpc);
         self.stop_waiting(&Waits::Forming(mpc));
         self.stop_waiting(&Waits::Welcome(mpc));
@@ -749,7 +771,7 @@ impl Step<'_> {
             let Some(member) = self.engine.memberships.change(&mpc) else { continue };
             member.closing = None;
             if member.forming.is_some() {
-                self.engine.memberships.remove(&mpc);
+                self.not_formed(mpc);
                 self.tell(Notice::MpcCreateFailed(mpc, Reason::BadTime));
             }
             self.stop_waiting(&Waits::Forming(mpc));
@@ -790,6 +812,16 @@ impl Step<'_> {
         self.wait_for(Waits::Welcome(mpc));
         self.introduce(coordinator, mpc);
         Ok(Answer::Done)
+    }
+
+    /// A coordinator asks for this account's channels in a group.
+    pub(crate) fn asked_who(&mut self, from: AccountId, mpc: MpcId) {
+        if self.engine.memberships.contains(&mpc) {
+            return self.introduce(from, mpc);
+        }
+        let left = |(_, channel): &(&TpcId, &Channel)| channel.mpc.is_none() && channel.left == Some(mpc);
+        let left: Vec<_> = self.engine.channels().filter(left).map(|(tpc, _)| *tpc).collect();
+        left.into_iter().for_each(|tpc| self.send(from, Message::Left { mpc, tpc }));
     }
 
     /// Tells the coordinator which channels of this account are in its group, and what this account holds over them.
@@ -850,7 +882,7 @@ impl Step<'_> {
             .collect();
         if !unknown.is_empty() {
             let message = Message::Introduce { mpc, term, registered, channels, held };
-            return self.park(Parked { from, message, approved: false }, unknown);
+            return self.park(from, message, false, unknown);
         }
         let seats = self.engine.seats.get(&mpc).into_iter().flatten().filter_map(|tpc| self.engine.channels.get(tpc));
         let seated = seats.into_iter().any(|channel| channel.owners.parties.contains(&from));
@@ -865,12 +897,28 @@ impl Step<'_> {
             Some(led) if led.term < term => return,
             Some(_) => {}
             None if !live => return,
-            None => self.engine.led.insert(mpc, Led { term, registered, stage: Stage::Open, formed: None }),
+            None => {
+                self.engine.led.insert(mpc, Led { term, registered, stage: Stage::Open, formed: None, heard: true })
+            }
         }
         let mut welcome = vec![];
         let mut silent = BTreeSet::new();
+        let heard = self.engine.led.get(&mpc).is_some_and(|led| led.heard);
+        let mut members = self.engine.members(&mpc);
         for Introduced { owners, standing } in channels {
             let tpc = standing.latest.tpc;
+            let seated = self.engine.seats.get(&mpc).is_some_and(|seats| seats.contains(&tpc));
+            let registered = self.engine.on_chain(&tpc).is_some_and(|chain| chain.mpc == Some(mpc));
+            // Whoever brings a further channel into a group is in it already, unless nobody is.
+            if !heard
+                && !members.is_empty()
+                && !seated
+                && !registered
+                && !owners.parties.iter().any(|party| members.contains(party))
+            {
+                continue;
+            }
+            members.extend(owners.parties);
             let elsewhere =
                 self.engine.channels.get(&tpc).and_then(|channel| channel.mpc).is_some_and(|other| other != mpc);
             if elsewhere || self.engine.on_chain(&tpc).is_none_or(|chain| chain.gone) {
@@ -987,8 +1035,15 @@ impl Step<'_> {
     pub(crate) fn lead_by_group(&mut self, mpc: MpcId, led: Leadership) {
         if !self.engine.memberships.contains(&mpc) {
             let Leadership { coordinator, term, registered } = led;
-            let membership =
-                Membership { coordinator, term, registered, forming: None, closing: None, welcomed: false };
+            let membership = Membership {
+                coordinator,
+                term,
+                registered,
+                forming: None,
+                closing: None,
+                welcomed: false,
+                heard: true,
+            };
             self.engine.memberships.insert(mpc, membership);
         }
     }
@@ -1004,6 +1059,7 @@ impl Step<'_> {
         if let Some(channel) = self.engine.channels.change(tpc) {
             channel.mpc = Some(mpc);
         }
+        self.ask_coordinator(tpc);
         self.wait_for(Waits::Welcome(mpc));
         self.introduce(coordinator, mpc);
     }
@@ -1011,10 +1067,16 @@ impl Step<'_> {
     /// A channel has left a registered group.
     pub(crate) fn released(&mut self, mpc: MpcId, tpc: &TpcId) {
         self.leave_seat(mpc, tpc);
-        if let Some(channel) = self.engine.channels.change(tpc).filter(|channel| channel.mpc == Some(mpc)) {
-            channel.mpc = None;
-        }
+        self.out_of_group(mpc, tpc);
         self.forget_empty(mpc);
+    }
+
+    /// No group leads a channel of this account any more.
+    fn out_of_group(&mut self, mpc: MpcId, tpc: &TpcId) {
+        let coordinator = self.engine.memberships.get(&mpc).map(|member| member.coordinator);
+        if let Some(channel) = self.engine.channels.change(tpc).filter(|channel| channel.mpc == Some(mpc)) {
+            (channel.mpc, channel.led_by) = (None, coordinator.or(channel.led_by));
+        }
     }
 
     /// Forgets a group that none of this account's channels is in any more.
@@ -1034,8 +1096,9 @@ impl Step<'_> {
         let coordinator = self.engine.memberships.get(&mpc).map(|member| member.coordinator);
         self.send(peer, Message::Left { mpc, tpc });
         coordinator.into_iter().for_each(|coordinator| self.send(coordinator, Message::Left { mpc, tpc }));
+        self.out_of_group(mpc, &tpc);
         if let Some(channel) = self.engine.channels.change(&tpc) {
-            (channel.mpc, channel.left) = (None, Some(mpc));
+            channel.left = Some(mpc);
         }
         self.forget_empty(mpc);
         Ok(Answer::Done)
@@ -1043,19 +1106,25 @@ impl Step<'_> {
 
     pub(crate) fn left(&mut self, from: AccountId, mpc: MpcId, tpc: TpcId) {
         let Some(channel) = self.engine.channels.get(&tpc).filter(|channel| channel.mpc == Some(mpc)) else { return };
-        if !channel.owners.parties.contains(&from) || channel.on_chain.mpc.is_some() {
+        let parties = channel.owners.parties;
+        let coordinator = self.engine.memberships.get(&mpc).map(|member| member.coordinator);
+        if !(parties.contains(&from) || coordinator == Some(from)) || channel.on_chain.mpc.is_some() {
             return;
         }
-        let coordinator = self.engine.memberships.get(&mpc).map(|member| member.coordinator);
-        if let Some(coordinator) = coordinator.filter(|coordinator| *coordinator != self.engine.account) {
-            self.send(coordinator, Message::Left { mpc, tpc });
+        // Whoever has left has told both, and one of them may not have heard.
+        let owners = if self.engine.led.contains(&mpc) { &parties[..] } else { &[] };
+        for other in owners.iter().copied().chain(coordinator) {
+            if other != from && other != self.engine.account {
+                self.send(other, Message::Left { mpc, tpc });
+            }
         }
         self.leave_seat(mpc, &tpc);
+        self.out_of_group(mpc, &tpc);
         if let Some(channel) = self.engine.channels.change(&tpc) {
-            (channel.mpc, channel.left) = (None, Some(mpc));
+            channel.left = Some(mpc);
         }
         self.forget_empty(mpc);
-        self.start_rounds(&BTreeSet::from([tpc]));
+        self.start_rounds_on(tpc);
     }
 
     /// Tells somebody who does not know it that a channel is no longer in a group.
@@ -1090,6 +1159,23 @@ impl Step<'_> {
 }
 
 impl Engine {
+    /// Whether a channel is in a group in the making, beside the one that is named.
+    pub(crate) fn is_forming(&self, tpc: &TpcId, beside: Option<&MpcId>) -> bool {
+        self.memberships.iter().filter(|(mpc, _)| Some(*mpc) != beside).any(|(_, member)| {
+            let forming = member.forming.iter().flat_map(|forming| &forming.creation.members);
+            forming.into_iter().any(|member| member.tpc == *tpc)
+        })
+    }
+
+    /// Whether all members of a group have signed its closing: no round starts in it any more.
+    pub(crate) fn is_signed_off(&self, mpc: &MpcId, led: &Led) -> bool {
+        match &led.stage {
+            Stage::Closing { answers, .. } => answers.len() >= self.members(mpc).len(),
+            Stage::Closed { .. } => true,
+            Stage::Forming { .. } | Stage::Open => false,
+        }
+    }
+
     /// Who owns the channels of a group that this account coordinates.
     fn members(&self, mpc: &MpcId) -> BTreeSet<AccountId> {
         let seats = self.seats.get(mpc).into_iter().flatten();

@@ -5,12 +5,14 @@ use crate::{
     record::{Change, Store},
     Answer, Effect, Output, Refusal,
 };
-use std::collections::BTreeMap;
 
 /// Steps that are accepted and not durable yet.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Journal {
-    changes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    /// In the order of the steps.
+    changes: Vec<Change>,
+    /// Whether they are of several steps, and so may name a record twice.
+    several: bool,
     effects: Vec<Effect>,
 }
 
@@ -18,9 +20,9 @@ impl Journal {
     /// Accepts a step. What it answers to a command may be said after the next [`Journal::commit`].
     pub fn accept(&mut self, output: Output) -> Result<Answer, Refusal> {
         let Output { changes, effects, answer } = output;
-        // Of a record that changes several times only the last state is written.
-        self.changes.extend(changes.into_iter().map(|Change { key, value }| (key, value)));
-        self.effects.extend(effects);
+        self.several |= !self.changes.is_empty();
+        append(&mut self.changes, changes);
+        append(&mut self.effects, effects);
         answer
     }
 
@@ -35,10 +37,24 @@ impl Journal {
     /// If the store fails. Nothing has left; the process must end and start again from the store.
     pub fn commit<S: Store>(&mut self, store: &mut S) -> Result<Vec<Effect>, S::Error> {
         if !self.changes.is_empty() {
-            let changes = std::mem::take(&mut self.changes);
-            let changes: Vec<_> = changes.into_iter().map(|(key, value)| Change { key, value }).collect();
-            store.commit(&changes)?;
+            let mut changes = std::mem::take(&mut self.changes);
+            if std::mem::take(&mut self.several) {
+                // Of a record that changes several times only the last state is written. Sorting keeps the order of equals.
+                changes.reverse();
+                changes.sort_by(|a, b| a.key.cmp(&b.key));
+                changes.dedup_by(|next, kept| next.key == kept.key);
+            }
+            store.commit(changes)?;
         }
         Ok(std::mem::take(&mut self.effects))
+    }
+}
+
+/// Appends without copying where nothing was before: mostly one step is one commit.
+fn append<T>(to: &mut Vec<T>, more: Vec<T>) {
+    if to.is_empty() {
+        *to = more;
+    } else {
+        to.extend(more);
     }
 }

@@ -40,13 +40,13 @@ pub use channel::{Channel, Held};
 pub use crypto::{Native, Signer};
 pub use group::{Led, Membership};
 pub use message::Message;
-pub use payment::{Hop, Outcome, Over, Payment, PaymentId, Permission, Scope, Transfer};
+pub use payment::{Hop, Outcome, Over, Payment, PaymentId, Payments, Permission, Scope, Transfer};
 pub use round::Round;
 
 use channel::Foreign;
 use codec::{Decode, Encode};
 use message::{Agreement, AgreementId, Reason, RoundId, Term, UpdateId};
-use payment::{Grantee, Past, Pending, Purpose};
+use payment::{Grantee, Pending, Purpose};
 use plan::Planners;
 use protocol::{AccountId, Asset, Balance, Domain, MpcId, Nonce, Owners, Resolution, Timestamp, TpcId, Window};
 use record::{BadRecord, Change, Record, Table};
@@ -116,7 +116,8 @@ pub enum Command {
         /// When the agreement becomes void.
         valid_until: Timestamp,
     },
-    /// Close a channel and pay it out.
+    /// Close a channel and pay it out. Like every agreement that ends an epoch, it stops payments over the channel until it is
+    /// on chain or has expired, whether or not the peer answers (rule S3): so it should not stay good for long.
     Close {
         /// The channel.
         tpc: TpcId,
@@ -253,7 +254,8 @@ pub enum Input {
     Block(Block),
     /// What the contract's storage holds of channels that were asked for by [`Effect::Read`].
     Read(Reading),
-    /// Which channels are disputed at the best head, whether that block becomes final or not: all of them, each time.
+    /// Which channels are disputed at the best head, whether that block becomes final or not: all of them, each time. They are
+    /// stored: after a restart those that were given last count until others are.
     Head(Vec<HeadDispute>),
     /// A call failed: it is not on chain, and what it was for may still be wanted.
     CallFailed(CallId),
@@ -284,6 +286,10 @@ pub enum Effect {
 }
 
 /// What an application hears about. It may hear something twice: each names what it is about.
+///
+/// What is told may be lost if the process dies right after the commit. [`Notice::Decided`] and [`Notice::Received`] can be
+/// recovered: each leaves a numbered record ([`past_key`]), so an application that remembers how far it has read goes on
+/// from there. All else can be asked of the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// A payment that this party asked for is decided.
@@ -442,6 +448,13 @@ impl Record for Policy {
 /// The first byte of the keys of payments that are decided. They are history: the engine never reads them.
 pub const PAST: u8 = 20;
 
+/// The key of the record of a decided payment ([`payment::Past`]). They are numbered from 0 in the order in which they were
+/// decided, and keys ascend with the numbers: whoever reads the store from `past_key(number)` on gets all that came since.
+/// [`Engine::decided`] is the next number.
+pub fn past_key(number: u64) -> Vec<u8> {
+    (PAST, number.to_be_bytes()).encode()
+}
+
 /// An account: its channels, groups, payments and rounds.
 #[derive(Clone, Debug)]
 pub struct Engine {
@@ -461,6 +474,9 @@ pub struct Engine {
     counters: Table<Counters>,
     cursor: Table<Cursor>,
     policy: Table<Policy>,
+    /// Which channels are disputed at the best head, and until when. Stored, so that nothing is signed after a restart as if
+    /// nothing were disputed.
+    head: Table<HeadDispute>,
     // What follows from the records, or may be forgotten.
     /// Real time, in ms.
     clock: u64,
@@ -474,8 +490,6 @@ pub struct Engine {
     waiting: BTreeMap<TpcId, BTreeSet<PaymentId>>,
     /// When disputes end.
     deadlines: BTreeSet<(Timestamp, TpcId)>,
-    /// Which channels are disputed at the best head, and until when.
-    head: BTreeMap<TpcId, HeadDispute>,
     /// The channels of groups that this account coordinates.
     seats: BTreeMap<MpcId, BTreeSet<TpcId>>,
     /// What waits in groups that this account coordinates, in its order.
@@ -485,8 +499,8 @@ pub struct Engine {
     owed: BTreeMap<TpcId, Balance>,
     /// The permissions by whom they are given to.
     granted: BTreeMap<(Grantee, Purpose), BTreeSet<u64>>,
-    /// The updates that a payment is in and that are in flight.
-    signed_in: BTreeMap<PaymentId, BTreeSet<UpdateId>>,
+    /// The payments that take from this party or were asked for by it, with the updates in flight that they are in.
+    signed_in: BTreeSet<(PaymentId, UpdateId)>,
     /// What was consented to.
     reservations: BTreeMap<RoundId, sign::Reservation>,
     /// Questions to the chain whose answers messages wait for.
@@ -495,8 +509,10 @@ pub struct Engine {
     requests: BTreeMap<u64, sign::Request>,
     /// The payments of others that the application has approved, each once and as it was asked for.
     approved: BTreeMap<PaymentId, Payment>,
+    /// The payments of others that the application has declined: it is not asked again.
+    declined: BTreeSet<PaymentId>,
     /// What the application lets pass through its channels, once and as it was asked for.
-    approved_moves: Vec<(Vec<Payment>, Vec<message::Move>)>,
+    approved_moves: Vec<(Payments, Vec<message::Move>)>,
     next_request: u64,
     /// What is sent again unless it is answered.
     timers: time::Timers,
@@ -538,23 +554,24 @@ impl Engine {
             counters: Table::default(),
             cursor: Table::default(),
             policy: Table::default(),
+            head: Table::default(),
             clock: 0,
             naming: BTreeMap::new(),
             leads: BTreeMap::new(),
             in_round: BTreeMap::new(),
             waiting: BTreeMap::new(),
             deadlines: BTreeSet::new(),
-            head: BTreeMap::new(),
             seats: BTreeMap::new(),
             queues: BTreeMap::new(),
             planners: Planners::default(),
             owed: BTreeMap::new(),
             granted: BTreeMap::new(),
-            signed_in: BTreeMap::new(),
+            signed_in: BTreeSet::new(),
             reservations: BTreeMap::new(),
             parked: VecDeque::new(),
             requests: BTreeMap::new(),
             approved: BTreeMap::new(),
+            declined: BTreeSet::new(),
             approved_moves: vec![],
             next_request: 0,
             timers: time::Timers::default(),
@@ -591,7 +608,8 @@ impl Engine {
                 || engine.calls.load(key, value)?
                 || engine.counters.load(key, value)?
                 || engine.cursor.load(key, value)?
-                || engine.policy.load(key, value)?;
+                || engine.policy.load(key, value)?
+                || engine.head.load(key, value)?;
             if !known {
                 return Err(BadRecord::Malformed(key.to_vec()));
             }
@@ -628,16 +646,17 @@ impl Engine {
                 self.deadlines.insert((dispute.deadline, *tpc));
             }
         }
-        let held = self.held.iter().flat_map(|(id, held)| held.payments.iter().map(|payment| (payment.id, *id)));
-        let held: Vec<_> = held.collect();
-        held.into_iter().for_each(|(payment, id)| self.sign_in(payment, id));
+        for (id, held) in self.held.iter() {
+            let own = held.payments.iter().filter(|payment| payment.binds(self.account));
+            self.signed_in.extend(own.map(|payment| (payment.id, *id)));
+        }
         self.index_pending();
         for (id, permission) in self.permissions.iter() {
             self.granted.entry((permission.grantee, permission.purpose)).or_default().insert(*id);
         }
         for (payment, pending) in self.pending.iter() {
-            let leads = self.leads_payment(payment, &pending.over) == Some(self.account);
-            if let (Over::Channel(tpc), true, false) = (&pending.over, leads, self.signed_in.contains_key(payment)) {
+            let leads = self.leads_payment(pending) == Some(self.account);
+            if let (Over::Channel(tpc), true, false) = (&pending.over, leads, self.is_signed(payment)) {
                 self.waiting.entry(*tpc).or_default().insert(*payment);
             }
         }
@@ -681,6 +700,7 @@ impl Engine {
         self.counters.take_changes(into);
         self.cursor.take_changes(into);
         self.policy.take_changes(into);
+        self.head.take_changes(into);
     }
 
     /// Whose engine it is.
@@ -696,6 +716,11 @@ impl Engine {
     /// The last final block that it has seen.
     pub fn cursor(&self) -> Cursor {
         self.cursor.get(&()).copied().unwrap_or_default()
+    }
+
+    /// The earliest deadline of a dispute that it follows, in ms of block time.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.deadlines.first().map(|(deadline, _)| *deadline)
     }
 
     /// Its bounds.
@@ -723,6 +748,18 @@ impl Engine {
         self.led.iter()
     }
 
+    /// The channels of a group that it coordinates, as far as it knows them.
+    pub fn seats(&self, mpc: &MpcId) -> impl Iterator<Item = &TpcId> {
+        self.seats.get(mpc).into_iter().flatten()
+    }
+
+    /// What waits for the application's word, each with its number and who wants it: what was told by
+    /// [`Notice::Requested`] and is not answered.
+    pub fn requests(&self) -> impl Iterator<Item = (u64, AccountId, Wants)> + '_ {
+        let all = self.requests.iter();
+        all.filter_map(|(number, request)| Some((*number, request.from, request.wants(&self.domain)?)))
+    }
+
     /// The updates that it holds.
     pub fn held(&self) -> impl Iterator<Item = (&UpdateId, &Held)> {
         self.held.iter()
@@ -731,6 +768,11 @@ impl Engine {
     /// The payments that it has asked for and that are not decided.
     pub fn pending(&self) -> impl Iterator<Item = &Payment> {
         self.pending.iter().map(|(_, pending)| &pending.payment)
+    }
+
+    /// How many payments it has seen decided: the number of the next record of that kind ([`past_key`]).
+    pub fn decided(&self) -> u64 {
+        self.counters.get(&()).map_or(0, |counters| counters.past)
     }
 
     /// What it holds of an asset in all its channels, at their newest states.
@@ -744,9 +786,11 @@ impl Engine {
         self.counters.get(&()).map_or(0, |counters| counters.signatures)
     }
 
-    /// Whether something that it has signed or asked for is neither complete nor void.
+    /// Whether something that it has signed or asked for is neither complete nor void, or settles payments that are not
+    /// told yet, because something else that was signed may take its place.
     pub fn is_waiting(&self) -> bool {
-        self.held.iter().any(|(_, held)| held.in_flight) || self.pending.len() > 0 || self.rounds.len() > 0
+        let open = |held: &Held| held.in_flight || !held.payments.is_empty();
+        self.held.iter().any(|(_, held)| open(held)) || self.pending.len() > 0 || self.rounds.len() > 0
     }
 
     /// The channels whose chain state it follows, or that agreements which it has signed bring into being, each with an epoch that it holds updates for: what has to be read again
@@ -871,7 +915,7 @@ impl Step<'_> {
             }
             Message::Welcome { mpc, term, channels } => self.welcomed(from, mpc, term, &channels),
             Message::Left { mpc, tpc } => self.left(from, mpc, tpc),
-            Message::WhoAreYou { mpc } => self.introduce(from, mpc),
+            Message::WhoAreYou { mpc } => self.asked_who(from, mpc),
         }
     }
 
@@ -917,11 +961,10 @@ impl Step<'_> {
     }
 
     /// Keeps what is left of a payment.
-    fn keep(&mut self, payment: Payment, outcome: Outcome) {
+    fn keep(&mut self, payment: &Payment, outcome: Outcome) {
         let number = self.count(|counters| &mut counters.past);
-        let past = Past { payment, outcome, at: self.engine.now() };
-        let value = Some((record::RECORD_VERSION, past).encode());
-        self.past.push(Change { key: (PAST, number.to_be_bytes()).encode(), value });
+        let value = Some((record::RECORD_VERSION, payment::Kept { payment, outcome, at: self.engine.now() }).encode());
+        self.past.push(Change { key: past_key(number), value });
     }
 }
 

@@ -1,6 +1,6 @@
 //! What parties and coordinators say to each other, and the frames that carry it.
 
-use crate::payment::{Over, Payment, PaymentId};
+use crate::payment::{Over, Payment, PaymentId, Payments};
 use codec::{Decode, DecodeAll, Encode};
 use protocol::{
     abi, AccountId, Action, Crypto, Domain, Entry, MpcClose, MpcCreation, MpcId, MpcJoin, MpcLeave, Owners,
@@ -13,6 +13,9 @@ const FRAME_VERSION: u8 = 3;
 
 /// The longest frame in bytes. The largest update fits, whoever owns its channels.
 pub const MAX_FRAME: usize = 1 << 20;
+
+/// Keeps the signatures that form, join or close a group off chain apart from those that register one.
+pub(crate) const OFF_CHAIN: &[u8; 11] = b"braid/group";
 
 /// Names an update: the payload that is signed for it.
 pub type UpdateId = [u8; 32];
@@ -128,6 +131,16 @@ impl Agreement {
     /// Its name: what is signed for it.
     pub fn id(&self, crypto: &impl Crypto, domain: &Domain) -> AgreementId {
         self.action().payload(crypto, domain)
+    }
+
+    /// What is signed for it under a leadership. Joining a group that is not registered takes no call, and its signatures are
+    /// worth nothing on chain.
+    pub fn id_under(&self, led: Option<&Leadership>, crypto: &impl Crypto, domain: &Domain) -> AgreementId {
+        let id = self.id(crypto, domain);
+        match (self, led) {
+            (Self::Join(_), Some(led)) if !led.registered => crypto.blake2_256(&(OFF_CHAIN, id).encode()),
+            _ => id,
+        }
     }
 
     /// The channels that exist and that it is about.
@@ -258,7 +271,7 @@ pub enum Message {
     Propose {
         round: RoundId,
         right: Right,
-        payments: Vec<Payment>,
+        payments: Payments,
         moves: Vec<Move>,
         owners: Vec<Owners>,
     },
@@ -280,7 +293,7 @@ pub enum Message {
     Update {
         round: RoundId,
         right: Right,
-        payments: Vec<Payment>,
+        payments: Payments,
         update: Update,
         owners: Vec<Owners>,
         signature: Option<Signature>,

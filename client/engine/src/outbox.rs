@@ -94,7 +94,9 @@ impl Step<'_> {
         for (_, waiting) in self.engine.calls.iter() {
             if let Purpose::Bring(on_the_way) = &waiting.purpose {
                 let reached = |entry: &&Entry| {
-                    on_the_way.iter().any(|other| other.tpc == entry.tpc && other.order() >= entry.order())
+                    on_the_way.iter().any(|other| {
+                        other.tpc == entry.tpc && other.order() >= entry.order() && self.engine.arrives(other, ids)
+                    })
                 };
                 for entry in entries.iter().filter(reached) {
                     missing.remove(&entry.tpc);
@@ -160,6 +162,14 @@ impl Step<'_> {
 }
 
 impl Engine {
+    /// Whether an entry that is on its way to the chain spares another the way: it is of an update that counts, or of one of
+    /// these. What is in flight with all signatures came late, and the contract may refuse it (rule S4).
+    fn arrives(&self, entry: &Entry, ids: &[UpdateId]) -> bool {
+        let named = self.naming.get(&entry.tpc).into_iter().flatten();
+        let mut of = named.filter_map(|id| Some((id, self.held.get(id)?)));
+        of.any(|(id, held)| held.update.entries.contains(entry) && (!held.in_flight || ids.contains(id)))
+    }
+
     /// Whether a call's purpose is reached, or can no longer be.
     fn is_over(&self, waiting: &Waiting) -> bool {
         let late = waiting.deadline.is_some_and(|deadline| self.now() > deadline);

@@ -9,7 +9,7 @@ use crate::{
 };
 use codec::{Decode, Encode};
 use protocol::{AccountId, Asset, Balance, Owners, TpcId};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{btree_map::Entry, BTreeMap, BTreeSet};
 
 /// The most payments of one other user that are remembered beside the watermark.
 const MAX_SERVED: usize = 1_024;
@@ -55,7 +55,7 @@ impl Step<'_> {
         };
         let _ = self.count(|counters| &mut counters.payments);
         let id = payment.id;
-        let pending = Pending { payment, over: over.clone(), cancelled: false };
+        let pending = Pending { payment, over: over.clone(), cancelled: false, used: vec![] };
         self.engine.insert_pending(pending);
         if waits {
             self.wait_for(Waits::Payment(id));
@@ -106,24 +106,25 @@ impl Step<'_> {
     /// A payment that this account leads waits for its round, or starts it.
     pub(crate) fn wait_again(&mut self, id: PaymentId) {
         let Some(pending) = self.engine.pending.get(&id) else { return };
-        if self.engine.signed_in(&id).next().is_some() {
+        if self.engine.is_signed(&id) {
             // Another update that was signed for it may count.
             return;
         }
         if pending.cancelled {
             return self.void_payment(id, None);
         }
-        match pending.over.clone() {
-            Over::Channel(tpc) if self.engine.leads_payment(&id, &Over::Channel(tpc)) == Some(self.engine.account) => {
+        match &pending.over {
+            Over::Channel(tpc) if self.engine.leads_payment(pending) == Some(self.engine.account) => {
+                let tpc = *tpc;
                 self.engine.waiting.entry(tpc).or_default().insert(id);
-                self.start_rounds(&BTreeSet::from([tpc]));
+                self.start_rounds_on(tpc);
             }
             Over::Channel(_) | Over::Group { .. } => self.wait_for(Waits::Payment(id)),
             Over::Path(hops) => {
                 let leads = self.engine.rounds.iter().any(|(_, round)| round.settles(&id));
-                if let (Some((moves, owners)), false) = (self.path_moves(&hops), leads) {
+                if let (Some((moves, owners)), false) = (self.path_moves(hops), leads) {
                     let payments = vec![pending.payment.clone()];
-                    self.lead(Right::Consent, None, payments, owners, moves, vec![]);
+                    self.lead(Right::Consent, None, payments.into(), owners, moves, vec![]);
                 }
             }
         }
@@ -134,11 +135,15 @@ impl Step<'_> {
         let Some(pending) = self.engine.pending.get(&id).filter(|pending| !pending.cancelled) else {
             return self.stop_waiting(&Waits::Payment(id));
         };
-        if self.engine.signed_in(&id).next().is_some() {
+        if self.engine.is_signed(&id) {
             return;
         }
-        let leader = self.engine.leads_payment(&id, &pending.over);
+        let leader = self.engine.leads_payment(pending);
         let over = self.lead_by(pending.over.clone()).unwrap_or_else(|_| pending.over.clone());
+        if let (true, Over::Channel(tpc), Over::Group { .. }) = (id.by != self.engine.account, &pending.over, &over) {
+            // A group leads the channel now: whoever wants the payment asks its coordinator.
+            return self.void_payment(id, Some(Reason::NotLeader(*tpc)));
+        }
         let message = Message::Pay { payment: pending.payment.clone(), over: over.clone() };
         match leader {
             Some(leader) if leader != self.engine.account || matches!(over, Over::Group { .. }) => {
@@ -166,6 +171,10 @@ impl Step<'_> {
                 if self.engine.pending.contains(&payment.id) || self.engine.is_served(&payment.id) {
                     // It is on its way, or done: the update tells.
                     return self.show(from, [tpc]);
+                }
+                if self.engine.channels.get(&tpc).is_some_and(|channel| channel.mpc.is_some()) {
+                    // One of the two has not heard of the group, or that the channel has left it.
+                    return self.reject(from, &Message::Pay { payment, over }, Reason::NotLeader(tpc));
                 }
                 let net = self.check_over(&payment, &tpc);
                 let peer = self.engine.channels.get(&tpc).map(|channel| channel.peer(self.engine.account));
@@ -204,30 +213,38 @@ impl Step<'_> {
             return self.send(id.by, Message::PayReject { payment: id, reason: Reason::Declined });
         }
         // Consent is used up now; the round finds the payment among this party's own.
-        self.use_up(id.by, asset, out, tpc);
-        self.engine.insert_pending(Pending { payment, over: Over::Channel(tpc), cancelled: false });
+        let used = self.use_up(id.by, asset, out, tpc).into_iter().collect();
+        self.engine.insert_pending(Pending { payment, over: Over::Channel(tpc), cancelled: false, used });
         self.wait_again(id);
     }
 
-    fn use_up(&mut self, from: AccountId, asset: Option<Asset>, amount: Balance, tpc: TpcId) {
+    fn use_up(&mut self, from: AccountId, asset: Option<Asset>, amount: Balance, tpc: TpcId) -> Option<(u64, Balance)> {
         let now = self.engine.now();
         let fits = |permission: &Permission| asset.is_some_and(|asset| permission.lets(asset, amount, &[tpc], now));
         let granted = self.engine.granted(Grantee::Party(from), Purpose::Pay);
-        let found = granted.into_iter().find(|(_, permission)| fits(permission)).map(|(id, _)| id);
-        if let Some(permission) = found.and_then(|id| self.engine.permissions.change(&id)) {
-            permission.left = permission.left.saturating_sub(amount);
-        }
+        let found = granted.into_iter().find(|(_, permission)| fits(permission)).map(|(id, _)| id)?;
+        let permission = self.engine.permissions.change(&found)?;
+        permission.left = permission.left.saturating_sub(amount);
+        Some((found, amount))
+    }
+
+    /// Payments that wait for a round of this party's own over a channel are led by its group's coordinator from now on.
+    pub(crate) fn ask_coordinator(&mut self, tpc: &TpcId) {
+        let waiting = self.engine.waiting.remove(tpc).unwrap_or_default();
+        waiting.into_iter().for_each(|payment| self.wait_for(Waits::Payment(payment)));
     }
 
     /// The leader does not settle a payment.
     pub(crate) fn pay_rejected(&mut self, from: AccountId, id: PaymentId, reason: Reason) {
         let Some(pending) = self.engine.pending.get(&id) else { return };
-        if id.by != self.engine.account || self.engine.leads_payment(&id, &pending.over) != Some(from) {
+        if id.by != self.engine.account || self.engine.leads_payment(pending) != Some(from) {
             return self.ignore("a rejection of a payment that its sender does not lead");
         }
-        if matches!(reason, Reason::Full | Reason::NotPermitted(_)) {
+        match reason {
             // It is asked for again.
-            return;
+            Reason::Full | Reason::NotPermitted(_) => return,
+            Reason::NotLeader(tpc) => return self.tell_left(from, tpc),
+            _ => {}
         }
         self.void_payment(id, Some(reason));
     }
@@ -236,7 +253,7 @@ impl Step<'_> {
         let id = PaymentId { by: self.engine.account, number };
         self.engine.pending.change(&id).ok_or(Refusal::Unknown)?.cancelled = true;
         let asking = self.engine.rounds.iter().any(|(_, round)| round.settles(&id));
-        if self.engine.signed_in(&id).next().is_none() && !asking {
+        if !self.engine.is_signed(&id) && !asking {
             self.void_payment(id, None);
         }
         Ok(Answer::Done)
@@ -244,22 +261,31 @@ impl Step<'_> {
 
     /// A payment will never count.
     pub(crate) fn void_payment(&mut self, id: PaymentId, reason: Option<Reason>) {
-        if self.engine.signed_in(&id).next().is_some() {
+        if self.engine.is_signed(&id) {
             // What was signed for it may still count: it is undecided until that cannot be.
             if let Some(pending) = self.engine.pending.change(&id) {
                 pending.cancelled = true;
             }
             return;
         }
-        let Some(Pending { payment, over, .. }) = self.engine.remove_pending(&id) else { return };
+        let Some(Pending { payment, over, used, .. }) = self.engine.remove_pending(&id) else { return };
         self.stop_waiting(&Waits::Payment(id));
         if let Over::Channel(tpc) = over {
             self.engine.not_waiting(&tpc, &id);
         }
         if id.by == self.engine.account {
-            self.keep(payment, Outcome::Void);
+            self.keep(&payment, Outcome::Void);
             self.tell(Notice::Decided { payment: id.number, outcome: Outcome::Void, reason });
         } else {
+            for (permission, amount) in &used {
+                if let Some(permission) = self.engine.permissions.change(permission) {
+                    permission.left = permission.left.saturating_add(*amount);
+                }
+            }
+            if let (true, Some(Reason::NotLeader(_))) = (used.is_empty(), &reason) {
+                // The application's yes is still good when a coordinator asks.
+                self.engine.approved.insert(id, payment);
+            }
             let reason = reason.unwrap_or(Reason::Declined);
             self.send(id.by, Message::PayReject { payment: id, reason });
         }
@@ -280,9 +306,10 @@ impl Step<'_> {
         let Some(served) = self.engine.served.change(&id.by) else { return };
         served.above.insert(id.number);
         while served.above.first() == Some(&served.below) || served.above.len() > MAX_SERVED {
-            if let Some(first) = served.above.pop_first() {
-                served.below = first.saturating_add(1);
-            }
+            // There is none above the highest number: it stays where it is.
+            let Some(next) = served.above.first().and_then(|first| first.checked_add(1)) else { break };
+            served.above.pop_first();
+            served.below = next;
         }
     }
 }
@@ -294,17 +321,16 @@ impl Engine {
     }
 
     /// Who leads a payment. `None` if what it goes over is gone.
-    pub(crate) fn leads_payment(&self, id: &PaymentId, over: &Over) -> Option<AccountId> {
+    pub(crate) fn leads_payment(&self, Pending { payment, over, .. }: &Pending) -> Option<AccountId> {
         match over {
-            Over::Path(_) => Some(id.by),
+            Over::Path(_) => Some(payment.id.by),
             Over::Group { mpc, .. } => self.memberships.get(mpc).map(|member| member.coordinator),
             Over::Channel(tpc) => {
                 let channel = self.channels.get(tpc).filter(|channel| !channel.on_chain.gone)?;
                 if let Some(mpc) = channel.mpc {
                     return self.memberships.get(&mpc).map(|member| member.coordinator);
                 }
-                let pending = self.pending.get(id)?;
-                let (out, back) = pending.payment.sums(self.account, channel.owners.asset)?;
+                let (out, back) = payment.sums(self.account, channel.owners.asset)?;
                 Some(if out > back { self.account } else { channel.peer(self.account) })
             }
         }
@@ -337,11 +363,11 @@ impl Engine {
         if let Over::Channel(tpc) = pending.over {
             match self.takes_over(&pending) {
                 Some((_, net)) => {
-                    let left = self.owed.get(&tpc).copied().unwrap_or_default().saturating_sub(net);
-                    if left > 0 {
-                        self.owed.insert(tpc, left);
-                    } else {
-                        self.owed.remove(&tpc);
+                    if let Entry::Occupied(mut owed) = self.owed.entry(tpc) {
+                        *owed.get_mut() = owed.get().saturating_sub(net);
+                        if *owed.get() == 0 {
+                            owed.remove();
+                        }
                     }
                 }
                 // The channel is gone.
@@ -374,14 +400,15 @@ impl Engine {
 /// Whether a payment is well formed: it moves something for the one who asks for it, and nothing from anybody to itself.
 fn check_payment(payment: &Payment) -> Option<()> {
     let Payment { id, transfers } = payment;
-    let assets: BTreeSet<_> = transfers.iter().map(|transfer| transfer.asset).collect();
-    let mut nets = vec![];
-    for asset in assets {
-        nets.push(payment.sums(id.by, asset)?);
+    let first = transfers.first()?.asset;
+    let others: BTreeSet<_> = transfers.iter().map(|transfer| transfer.asset).filter(|asset| *asset != first).collect();
+    let mut moves = false;
+    for asset in others.into_iter().chain([first]) {
+        let (out, back) = payment.sums(id.by, asset)?;
+        moves |= out != back;
     }
-    let fits = !transfers.is_empty()
+    let fits = moves
         && transfers.len() <= MAX_TRANSFERS
-        && transfers.iter().all(|transfer| transfer.amount > 0 && transfer.from != transfer.to)
-        && nets.iter().any(|(out, back)| out != back);
+        && transfers.iter().all(|transfer| transfer.amount > 0 && transfer.from != transfer.to);
     fits.then_some(())
 }

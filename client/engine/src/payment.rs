@@ -1,19 +1,33 @@
 //! Payments, and what may be done with a party's funds without asking again.
 
 use crate::record::Record;
-use codec::{Decode, Encode};
+use codec::{Compact, Decode, DecodeAll, Encode, Input, Output};
 use protocol::{AccountId, Asset, Balance, MpcId, Owners, Timestamp, TpcId};
+use std::{cmp::Ordering, sync::Arc};
 
 /// The most transfers of one payment.
 pub const MAX_TRANSFERS: usize = 256;
 
 /// Names a payment for ever.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct PaymentId {
     /// Who asked for it.
     pub by: AccountId,
     /// How many it had asked for before.
     pub number: u64,
+}
+
+impl Ord for PaymentId {
+    /// By number first: most of an account's payments are asked for by one account, and differ in it alone.
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.number.cmp(&other.number).then_with(|| self.by.cmp(&other.by))
+    }
+}
+
+impl PartialOrd for PaymentId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 /// An amount that goes from one user to another.
@@ -49,12 +63,20 @@ impl Payment {
         })
     }
 
+    /// Whether it takes from `account`, or was asked for by it: then it must not count twice.
+    pub(crate) fn binds(&self, account: AccountId) -> bool {
+        self.id.by == account || self.transfers.iter().any(|transfer| transfer.from == account)
+    }
+
     /// What `account` gains of `asset`; negative if it pays. `None` if the sums do not fit.
     pub(crate) fn net(&self, account: AccountId, asset: Asset) -> Option<i128> {
         let (out, back) = self.sums(account, asset)?;
         i128::try_from(back).ok()?.checked_sub(i128::try_from(out).ok()?)
     }
 }
+
+/// The payments that a round settles: one list, which its messages and records share.
+pub type Payments = Arc<Vec<Payment>>;
 
 /// Over which channels a payment goes, and so who leads its round.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -111,15 +133,26 @@ pub(crate) struct Pending {
     /// Whether the application has taken it back: it is not asked for again, and void as soon as nothing that was signed
     /// for it can count.
     pub cancelled: bool,
+    /// What it has used up of permissions, if somebody else has asked for it: given back if it is void.
+    pub used: Vec<(u64, Balance)>,
 }
 
 impl Record for Pending {
     const KIND: u8 = 4;
     type Key = PaymentId;
+
+    fn key_bytes(PaymentId { by, number }: &PaymentId) -> Vec<u8> {
+        (Self::KIND, number.to_be_bytes(), by).encode()
+    }
+
+    fn key_from(bytes: &[u8]) -> Option<PaymentId> {
+        let (number, by) = DecodeAll::decode_all(&mut &*bytes).ok()?;
+        Some(PaymentId { by, number: u64::from_be_bytes(number) })
+    }
 }
 
 /// What is left of a payment that is decided.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Past {
     /// The payment.
     pub payment: Payment,
@@ -127,6 +160,80 @@ pub struct Past {
     pub outcome: Outcome,
     /// Block time in ms when the party learned of it.
     pub at: Timestamp,
+}
+
+/// A [`Past`] that is to be written.
+pub(crate) struct Kept<'a> {
+    pub payment: &'a Payment,
+    pub outcome: Outcome,
+    pub at: Timestamp,
+}
+
+/// An account in a payment of the past.
+#[derive(Encode, Decode)]
+enum Named {
+    /// Who asked for the payment.
+    By,
+    /// The first other one in it.
+    Peer,
+    /// Anybody else.
+    Other(AccountId),
+}
+
+/// A [`Past`] as it is stored: nearly always a payment is between two accounts, which are written once.
+#[derive(Encode, Decode)]
+struct Packed {
+    by: AccountId,
+    peer: AccountId,
+    number: Compact<u64>,
+    transfers: Vec<(Named, Named, Asset, Compact<Balance>)>,
+    outcome: Outcome,
+    at: Compact<Timestamp>,
+}
+
+impl Encode for Kept<'_> {
+    fn size_hint(&self) -> usize {
+        // What a payment of the native token mostly takes: more is asked for if it is not enough.
+        76 + 6 * self.payment.transfers.len()
+    }
+
+    fn encode_to<T: Output + ?Sized>(&self, to: &mut T) {
+        let Payment { id: PaymentId { by, number }, transfers } = self.payment;
+        let mut all = transfers.iter().flat_map(|transfer| [transfer.from, transfer.to]);
+        let peer = all.find(|account| account != by).unwrap_or(*by);
+        let named = |account: AccountId| match account {
+            _ if account == *by => Named::By,
+            _ if account == peer => Named::Peer,
+            _ => Named::Other(account),
+        };
+        let packed =
+            |transfer: &Transfer| (named(transfer.from), named(transfer.to), transfer.asset, Compact(transfer.amount));
+        let transfers = transfers.iter().map(packed).collect();
+        let (number, at) = (Compact(*number), Compact(self.at));
+        Packed { by: *by, peer, number, transfers, outcome: self.outcome, at }.encode_to(to);
+    }
+}
+
+impl Encode for Past {
+    fn encode_to<T: Output + ?Sized>(&self, to: &mut T) {
+        Kept { payment: &self.payment, outcome: self.outcome, at: self.at }.encode_to(to);
+    }
+}
+
+impl Decode for Past {
+    fn decode<I: Input>(from: &mut I) -> Result<Self, codec::Error> {
+        let Packed { by, peer, number, transfers, outcome, at } = Packed::decode(from)?;
+        let account = |named| match named {
+            Named::By => by,
+            Named::Peer => peer,
+            Named::Other(account) => account,
+        };
+        let transfer =
+            |(from, to, asset, Compact(amount))| Transfer { from: account(from), to: account(to), asset, amount };
+        let transfers = transfers.into_iter().map(transfer).collect();
+        let payment = Payment { id: PaymentId { by, number: number.0 }, transfers };
+        Ok(Self { payment, outcome, at: at.0 })
+    }
 }
 
 /// To whom a permission is given.

@@ -19,8 +19,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 /// The most payments that wait in a group. Whoever asks for more is told to try again later.
 const MAX_QUEUE: usize = 65_536;
 
-/// How often a payment waits for members that have not introduced their channels.
-const MAX_WAITS: u32 = 8;
+/// How long a payment waits for members that have not introduced their channels, in times of [`crate::Policy::resend_after`].
+const MAX_WAITS: u64 = 16;
 
 /// A payment that waits for its round.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,8 +30,8 @@ pub(crate) struct Queued {
     pub scope: Scope,
     pub confirm: bool,
     pub tries: u32,
-    /// How often it has waited for members that have not introduced themselves.
-    pub waits: u32,
+    /// Since when it waits, in ms of real time.
+    pub since: u64,
 }
 
 /// A round that is being put together.
@@ -94,7 +94,7 @@ impl Step<'_> {
             return self.start_group_rounds(mpc);
         }
         let queue = self.engine.queues.entry(mpc).or_default();
-        queue.push_back(Queued { from, payment, scope, confirm, tries: 0, waits: 0 });
+        queue.push_back(Queued { from, payment, scope, confirm, tries: 0, since: self.engine.clock });
         self.start_group_rounds(mpc);
     }
 
@@ -119,20 +119,24 @@ impl Step<'_> {
     }
 
     fn assemble(&mut self, mpc: MpcId, first: Assembly) {
-        let Some(led) = self.engine.led.get(&mpc).filter(|led| led.is_open() && !led.is_closing()) else { return };
+        let open = |led: &&crate::Led| led.is_open() && !self.engine.is_signed_off(&mpc, led);
+        let Some(led) = self.engine.led.get(&mpc).filter(open) else { return };
         let right = Right::Coordinator(mpc, led.term());
         let mut assemblies = vec![];
         if !first.moves.is_empty() {
             assemblies.push(first);
         }
+        let patience = MAX_WAITS.saturating_mul(self.engine.policy().resend_after);
+        let patience = self.engine.clock.saturating_sub(patience);
         let mut later = VecDeque::new();
         while let Some(mut queued) = self.engine.queues.get_mut(&mpc).and_then(VecDeque::pop_front) {
+            if queued.since == 0 {
+                // It was asked for before the first tick.
+                queued.since = self.engine.clock;
+            }
             match self.fit(mpc, &queued, &mut assemblies) {
                 Ok(()) => {}
-                Err(Delay::Introduced) if queued.waits < MAX_WAITS => {
-                    queued.waits += 1;
-                    later.push_back(queued);
-                }
+                Err(Delay::Introduced) if queued.since >= patience => later.push_back(queued),
                 Err(Delay::Introduced) => {
                     let reason = Reason::UnknownGroup;
                     self.send(queued.from, Message::PayReject { payment: queued.payment.id, reason });
@@ -145,12 +149,12 @@ impl Step<'_> {
         }
         self.engine.queues.insert(mpc, later);
         for Assembly { moves, queued } in assemblies {
-            let payments = queued.iter().map(|queued| queued.payment.clone()).collect();
+            let payments: Vec<_> = queued.iter().map(|queued| queued.payment.clone()).collect();
             let owners = moves.keys().filter_map(|tpc| self.engine.channels.get(tpc)).map(|channel| channel.owners);
             let owners: Vec<_> = owners.collect();
             let moves: Vec<_> = moves.into_iter().map(|(tpc, change)| Move { tpc, change }).collect();
             let tpcs: Vec<_> = moves.iter().map(|moved| moved.tpc).collect();
-            self.lead(right, Some(mpc), payments, owners, moves, queued);
+            self.lead(right, Some(mpc), payments.into(), owners, moves, queued);
             tpcs.iter().for_each(|tpc| self.engine.planners_reach(tpc));
         }
     }
@@ -160,7 +164,11 @@ impl Step<'_> {
         let moves = self.engine.plan(mpc, &queued.payment)?;
         let tpcs = match queued.scope {
             Scope::Touched => moves.keys().copied().collect(),
-            Scope::All => self.engine.seats.get(&mpc).cloned().unwrap_or_default(),
+            // Nobody signs over a disputed channel: the payment passes by those that others dispute (rule S1).
+            Scope::All => {
+                let seats = self.engine.seats.get(&mpc).into_iter().flatten();
+                seats.filter(|tpc| !self.engine.is_contested(tpc)).copied().collect()
+            }
         };
         let mut tpcs = self.engine.tied(tpcs);
         // Rounds that are put together and share a channel become one.
@@ -177,6 +185,8 @@ impl Step<'_> {
                 tpcs.iter().any(|tpc| self.engine.is_in_round(tpc) || self.engine.hanging_on(tpc).len() >= MAX_HANGING);
             let unusable = tpcs.iter().find(|tpc| !self.engine.is_free(tpc) && !busy);
             return Err(match unusable {
+                Some(tpc) if self.engine.is_contested(tpc) => Delay::Never(Reason::Disputed(*tpc)),
+                Some(tpc) if self.engine.is_unknown(tpc) => Delay::Introduced,
                 Some(tpc) => Delay::Never(Reason::NotOnChain(*tpc)),
                 None if places.is_empty() && free => Delay::Never(Reason::Protocol(protocol::Error::TooManyChannels)),
                 None => Delay::Later,
@@ -208,10 +218,16 @@ impl Engine {
     }
 
     fn is_usable(&self, tpc: &TpcId, channel: &Channel) -> bool {
-        channel.introduced == [true; 2]
-            && !channel.on_chain.gone
-            && channel.on_chain.dispute.is_none()
-            && !self.head.contains_key(tpc)
+        channel.introduced == [true; 2] && !channel.on_chain.gone && !self.is_contested(tpc)
+    }
+
+    fn is_contested(&self, tpc: &TpcId) -> bool {
+        self.channels.get(tpc).is_some_and(|channel| channel.on_chain.dispute.is_some()) || self.head.contains(tpc)
+    }
+
+    /// Whether not all owners of a channel of a group have introduced it yet.
+    fn is_unknown(&self, tpc: &TpcId) -> bool {
+        self.channels.get(tpc).is_some_and(|channel| channel.introduced != [true; 2])
     }
 
     /// Channels with all that hang together with them: a round over one of them has to name all (rule S2).
@@ -237,11 +253,9 @@ impl Engine {
                     moves.iter().for_each(|(tpc, change)| self.take_back(mpc, tpc, *change));
                     let seats = self.seats.get(&mpc).into_iter().flatten();
                     let seats: Vec<_> = seats.collect();
-                    let unknown =
-                        |tpc: &&TpcId| self.channels.get(*tpc).is_some_and(|channel| channel.introduced != [true; 2]);
                     return Err(if seats.iter().any(|tpc| self.is_in_round(tpc)) {
                         Delay::Later
-                    } else if seats.iter().any(unknown) {
+                    } else if seats.iter().any(|tpc| self.is_unknown(tpc)) {
                         Delay::Introduced
                     } else {
                         Delay::Never(Reason::NoPlan(reason))

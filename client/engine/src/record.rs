@@ -1,7 +1,7 @@
 //! What is kept: records by key, changed one by one. A step names the records that it changed, and nothing else is written.
 
 use codec::{Decode, DecodeAll, Encode};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// The first byte of every stored record. A program that does not know a version refuses it.
 pub const RECORD_VERSION: u8 = 1;
@@ -34,18 +34,29 @@ pub(crate) trait Record: Encode + Decode {
     const KIND: u8;
     /// What tells records of the kind apart.
     type Key: Encode + Decode + Ord + Clone;
+
+    /// The stored key, kind first. Stores are ordered, so keys that are made one after another should ascend.
+    fn key_bytes(key: &Self::Key) -> Vec<u8> {
+        (Self::KIND, key).encode()
+    }
+
+    /// The key that was stored, without the kind. `None` if it is none.
+    fn key_from(bytes: &[u8]) -> Option<Self::Key> {
+        Self::Key::decode_all(&mut &*bytes).ok()
+    }
 }
 
 /// All records of one kind, and which of them have changed since the last [`Table::take_changes`].
 #[derive(Clone, Debug)]
 pub(crate) struct Table<R: Record> {
     rows: BTreeMap<R::Key, R>,
-    changed: BTreeSet<R::Key>,
+    /// In the order of the changes, some more than once.
+    changed: Vec<R::Key>,
 }
 
 impl<R: Record> Default for Table<R> {
     fn default() -> Self {
-        Self { rows: BTreeMap::new(), changed: BTreeSet::new() }
+        Self { rows: BTreeMap::new(), changed: vec![] }
     }
 }
 
@@ -69,7 +80,7 @@ impl<R: Record> Table<R> {
     /// The record, to be changed and stored again.
     pub(crate) fn change(&mut self, key: &R::Key) -> Option<&mut R> {
         let row = self.rows.get_mut(key)?;
-        self.changed.insert(key.clone());
+        note(&mut self.changed, key);
         Some(row)
     }
 
@@ -79,7 +90,7 @@ impl<R: Record> Table<R> {
     }
 
     pub(crate) fn insert(&mut self, key: R::Key, record: R) {
-        self.changed.insert(key.clone());
+        note(&mut self.changed, &key);
         self.rows.insert(key, record);
     }
 
@@ -90,15 +101,17 @@ impl<R: Record> Table<R> {
 
     pub(crate) fn remove(&mut self, key: &R::Key) -> Option<R> {
         let removed = self.rows.remove(key)?;
-        self.changed.insert(key.clone());
+        note(&mut self.changed, key);
         Some(removed)
     }
 
     /// The records that have changed, as they are to be stored.
     pub(crate) fn take_changes(&mut self, into: &mut Vec<Change>) {
-        while let Some(key) = self.changed.pop_first() {
+        self.changed.sort_unstable();
+        self.changed.dedup();
+        for key in self.changed.drain(..) {
             let value = self.rows.get(&key).map(|record| (RECORD_VERSION, record).encode());
-            into.push(Change { key: (R::KIND, &key).encode(), value });
+            into.push(Change { key: R::key_bytes(&key), value });
         }
     }
 
@@ -106,9 +119,16 @@ impl<R: Record> Table<R> {
     pub(crate) fn load(&mut self, key: &[u8], value: &[u8]) -> Result<bool, BadRecord> {
         let Some(rest) = key.strip_prefix(&[R::KIND]) else { return Ok(false) };
         let malformed = || BadRecord::Malformed(key.to_vec());
-        let (name, record) = R::Key::decode_all(&mut &*rest).ok().zip(versioned(value)?).ok_or_else(malformed)?;
+        let (name, record) = R::key_from(rest).zip(versioned(value)?).ok_or_else(malformed)?;
         self.rows.insert(name, record);
         Ok(true)
+    }
+}
+
+/// Remembers that a record has changed. One that changes many times in a row is noted once.
+fn note<K: Ord + Clone>(changed: &mut Vec<K>, key: &K) {
+    if changed.last() != Some(key) {
+        changed.push(key.clone());
     }
 }
 
@@ -129,7 +149,7 @@ pub trait Store {
     ///
     /// # Errors
     /// If they are not durable. The process must end: its engine is ahead of its store.
-    fn commit(&mut self, changes: &[Change]) -> Result<(), Self::Error>;
+    fn commit(&mut self, changes: Vec<Change>) -> Result<(), Self::Error>;
 }
 
 /// A store that forgets with its process, for tests and demonstrations.
@@ -142,11 +162,11 @@ pub struct MemoryStore(
 impl Store for MemoryStore {
     type Error = std::convert::Infallible;
 
-    fn commit(&mut self, changes: &[Change]) -> Result<(), Self::Error> {
+    fn commit(&mut self, changes: Vec<Change>) -> Result<(), Self::Error> {
         for Change { key, value } in changes {
             match value {
-                Some(value) => self.0.insert(key.clone(), value.clone()),
-                None => self.0.remove(key),
+                Some(value) => self.0.insert(key, value),
+                None => self.0.remove(&key),
             };
         }
         Ok(())

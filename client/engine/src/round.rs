@@ -8,7 +8,7 @@ use crate::{
     channel::{shifted, Held},
     message::{Message, Move, Reason, Right, RoundId, Standing, UpdateId},
     own_round,
-    payment::{Payment, PaymentId},
+    payment::{Payment, PaymentId, Payments},
     plan::Queued,
     record::Record,
     sign::MAX_FOLDED,
@@ -30,7 +30,7 @@ const MAX_PROPOSALS: u32 = 3;
 pub struct Round {
     right: Right,
     mpc: Option<MpcId>,
-    payments: Vec<Payment>,
+    payments: Payments,
     owners: Vec<Owners>,
     moves: Vec<Move>,
     stage: Stage,
@@ -68,6 +68,11 @@ impl Round {
         self.moves.iter().map(|moved| moved.tpc)
     }
 
+    /// Whether all who own its channels are among those who have answered.
+    fn is_answered<T>(&self, answers: &BTreeMap<AccountId, T>) -> bool {
+        self.owners.iter().flat_map(|owners| &owners.parties).all(|party| answers.contains_key(party))
+    }
+
     /// Who owns its channels.
     fn asked(&self) -> BTreeSet<AccountId> {
         self.owners.iter().flat_map(|owners| owners.parties).collect()
@@ -99,6 +104,15 @@ impl Round {
 }
 
 impl Step<'_> {
+    /// Starts a round over a channel that has become free, or for which something waits.
+    pub(crate) fn start_rounds_on(&mut self, tpc: TpcId) {
+        let group = self.engine.channels.get(&tpc).and_then(|channel| channel.mpc);
+        match group.filter(|mpc| self.engine.led.contains(mpc)) {
+            Some(mpc) => self.start_group_rounds(mpc),
+            None => self.start_own_round(tpc),
+        }
+    }
+
     /// Starts rounds over channels that have become free, in channels that stand alone and in groups.
     pub(crate) fn start_rounds(&mut self, touched: &BTreeSet<TpcId>) {
         let groups: BTreeSet<MpcId> = touched
@@ -113,6 +127,9 @@ impl Step<'_> {
     /// Starts a round over a channel that stands alone, with all payments that wait for it and that it can carry.
     fn start_own_round(&mut self, tpc: TpcId) {
         let engine = &self.engine;
+        if engine.is_in_round(&tpc) {
+            return;
+        }
         let Some(channel) = engine.channels.get(&tpc).filter(|channel| engine.owns(&channel.owners)) else { return };
         let hanging = engine.hanging_on(&tpc);
         let waits = engine.waiting.contains_key(&tpc);
@@ -120,8 +137,7 @@ impl Step<'_> {
             || channel.on_chain.dispute.is_some()
             || channel.mpc.is_some()
             || channel.reserved.is_some()
-            || engine.head.contains_key(&tpc)
-            || engine.is_in_round(&tpc)
+            || engine.head.contains(&tpc)
             || channel.agreement.is_some_and(|id| engine.agreements.get(&id).is_some_and(|agreed| agreed.ends_epoch()));
         if (!waits && hanging.is_empty()) || blocked || hanging.len() >= MAX_HANGING {
             return;
@@ -152,7 +168,7 @@ impl Step<'_> {
             let reason = Some(Reason::Insufficient(tpc));
             return too_much.into_iter().for_each(|payment| self.void_payment(payment, reason.clone()));
         }
-        self.lead(Right::Turn, None, payments, vec![owners], vec![Move { tpc, change }], vec![]);
+        self.lead(Right::Turn, None, payments.into(), vec![owners], vec![Move { tpc, change }], vec![]);
     }
 
     /// Leads a round.
@@ -160,15 +176,16 @@ impl Step<'_> {
         &mut self,
         right: Right,
         mpc: Option<MpcId>,
-        payments: Vec<Payment>,
+        payments: Payments,
         owners: Vec<Owners>,
         moves: Vec<Move>,
         queued: Vec<Queued>,
     ) {
         let number = self.count(|counters| &mut counters.rounds);
         let consent = right == Right::Consent || queued.iter().any(|queued| queued.confirm);
-        for payment in &payments {
-            if let Some(Over::Channel(tpc)) = self.engine.pending.get(&payment.id).map(|pending| pending.over.clone()) {
+        for payment in payments.iter() {
+            if let Some(Over::Channel(tpc)) = self.engine.pending.get(&payment.id).map(|pending| &pending.over) {
+                let tpc = *tpc;
                 self.engine.not_waiting(&tpc, &payment.id);
             }
         }
@@ -223,8 +240,7 @@ impl Step<'_> {
         };
         let Stage::Asking(consents) = &mut led.stage else { return };
         consents.insert(from, standings);
-        let all = consents.len();
-        if led.asked().len() == all {
+        if matches!(&led.stage, Stage::Asking(consents) if led.is_answered(consents)) {
             self.compose(number);
         }
     }
@@ -288,7 +304,7 @@ impl Step<'_> {
     }
 
     fn fail_payments(&mut self, round: &Round, reason: Reason) {
-        for payment in &round.payments {
+        for payment in round.payments.iter() {
             if self.engine.pending.contains(&payment.id) && round.mpc.is_none() {
                 self.void_payment(payment.id, Some(reason.clone()));
             } else {
@@ -426,7 +442,7 @@ impl Step<'_> {
                     named.map(|(moved, owners)| (Move { change: 0, ..*moved }, *owners)).unzip();
                 let waits = moves.iter().any(|moved| self.engine.is_in_round(&moved.tpc));
                 if !moves.is_empty() && !waits {
-                    self.lead(Right::Consent, None, vec![], owners, moves, vec![]);
+                    self.lead(Right::Consent, None, Payments::default(), owners, moves, vec![]);
                 }
                 true
             }
@@ -437,10 +453,9 @@ impl Step<'_> {
     pub(crate) fn signed_by(&mut self, from: AccountId, id: UpdateId, signature: Signature) {
         let Some(number) = self.engine.leads.get(&id).copied() else { return self.answer_late(from, id) };
         let Some(round) = self.engine.rounds.peek_mut(&number).filter(|round| round.is_asked(&from)) else { return };
-        let asked = round.asked().len();
         let Stage::Signing { signatures, .. } = &mut round.stage else { return };
         signatures.insert(from, signature);
-        let all = signatures.len() == asked;
+        let all = matches!(&round.stage, Stage::Signing { signatures, .. } if round.is_answered(signatures));
         if from == self.engine.account && !all {
             self.ask_others(number);
         } else if all {
@@ -491,6 +506,8 @@ impl Step<'_> {
             }
         }
         if self.engine.held.contains(&id) {
+            // Its payments are moved out of the list that it shares.
+            drop(round);
             return self.complete(id, listed);
         }
         let Round { stage: Stage::Signing { update, .. }, owners, right, payments, .. } = round else { return };
@@ -518,15 +535,17 @@ impl Step<'_> {
         owners: Vec<Owners>,
         right: Right,
         round: RoundId,
-        payments: Vec<Payment>,
+        payments: Payments,
         signatures: Vec<PartySignature>,
     ) {
+        if update.entries.iter().any(|entry| self.engine.on_chain(&entry.tpc).is_some_and(|chain| chain.voids(entry))) {
+            // It is void already, and its members know that.
+            return;
+        }
         for entry in &update.entries {
             self.engine.naming.entry(entry.tpc).or_default().insert(id);
         }
-        for payment in &payments {
-            self.engine.sign_in(payment.id, id);
-        }
+        self.engine.sign_in(&payments, id);
         let signatures = Some(signatures);
         let held = Held {
             update,
@@ -572,7 +591,7 @@ impl Step<'_> {
             self.end_round(number);
         }
         let round = RoundId { leader: self.engine.account, number: u64::MAX };
-        self.hold(id, update, owners, Right::Consent, round, vec![], signatures);
+        self.hold(id, update, owners, Right::Consent, round, Payments::default(), signatures);
     }
 
     /// Somebody does not sign.
@@ -720,7 +739,7 @@ impl Step<'_> {
         let round = Round {
             right,
             mpc: Some(mpc),
-            payments: vec![],
+            payments: Payments::default(),
             owners,
             moves,
             stage,
@@ -759,6 +778,7 @@ impl Step<'_> {
     pub(crate) fn prune_rounds(&mut self, touched: &BTreeSet<TpcId>) {
         let numbers: BTreeSet<u64> =
             touched.iter().filter_map(|tpc| self.engine.in_round.get(tpc)).flatten().copied().collect();
+        let mut freed = BTreeSet::new();
         for number in numbers {
             let Some(round) = self.engine.rounds.get(&number) else { continue };
             let entries = round.entries();
@@ -770,12 +790,16 @@ impl Step<'_> {
                 self.engine.channels.get(&entry.tpc).is_none_or(|channel| channel.latest.version >= entry.version)
             };
             let known = |entry: &&Entry| live.contains(&entry.tpc) && self.engine.channels.contains(&entry.tpc);
-            let superseded = !asking && entries.iter().filter(known).all(newer);
+            // Of channels that have left its group a coordinator knows nothing: what hangs over them alone it still ends.
+            let mut led = entries.iter().filter(known).peekable();
+            let left = round.mpc.is_some() && !live.is_empty() && led.peek().is_none();
+            let superseded = !asking && !left && led.all(newer);
             let gone = |tpc: &TpcId| self.engine.on_chain(tpc).is_some_and(|chain| chain.gone);
             if superseded || void || (asking && round.tpcs().any(|tpc| gone(&tpc))) {
                 let Some(round) = self.end_round(number) else { continue };
                 round.tpcs().for_each(|tpc| self.engine.planners_reach(&tpc));
                 self.fail_round(&round, !superseded);
+                freed.extend(round.tpcs());
             } else if !asking && live.len() < entries.len() {
                 // Nobody signs it any more, but whoever has all signatures could still bring it: the rest is led again.
                 if let Some(round) = self.engine.rounds.change(&number) {
@@ -784,6 +808,8 @@ impl Step<'_> {
                 self.engine.round_tpcs(number).iter().for_each(|tpc| self.engine.planners_reach(tpc));
             }
         }
+        // Payments may wait for channels of theirs that nothing else has touched.
+        self.start_rounds(&freed);
     }
 
     /// The payments of a round that is over wait again, unless they are settled or may be yet. `failed` tells those who asked.
@@ -798,8 +824,8 @@ impl Step<'_> {
             self.send(queued.from, Message::PayReject { payment, reason });
         }
         if round.mpc.is_none() {
-            for payment in &round.payments {
-                if self.engine.signed_in(&payment.id).next().is_none() {
+            for payment in round.payments.iter() {
+                if !self.engine.is_signed(&payment.id) {
                     self.wait_again(payment.id);
                 }
             }

@@ -4,14 +4,17 @@
 use crate::{
     channel::{are_well_formed, is_turn, moved, shifted, Held},
     message::{Message, Move, Reason, Right, RoundId, Standing, UpdateId},
-    payment::{Grantee, Payment, PaymentId, Purpose},
+    payment::{Grantee, Payment, PaymentId, Payments, Purpose},
     time::Waits,
     Answer, Effect, Engine, Native, Notice, Outcome, Over, Refusal, Step, Wants,
 };
 use protocol::{
-    AccountId, Action, Asset, Balance, Entry, Owners, PartySignature, Signature, SignedUpdate, TpcId, Update,
+    AccountId, Action, Asset, Balance, Domain, Entry, Owners, PartySignature, Signature, SignedUpdate, TpcId, Update,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// The most payments that one round folds.
 pub(crate) const MAX_FOLDED: usize = 2_048;
@@ -19,8 +22,20 @@ pub(crate) const MAX_FOLDED: usize = 2_048;
 /// The most messages that wait for an answer of the chain. More are dropped: their senders ask again.
 const MAX_PARKED: usize = 64;
 
+/// The most of them from one sender.
+const MAX_PARKED_OF_ONE: usize = 16;
+
 /// The most requests that wait for the application.
 const MAX_REQUESTS: usize = 1_024;
+
+/// The most of them that one other asks for.
+const MAX_REQUESTS_OF_ONE: usize = 128;
+
+/// The most of them that one other asks for who neither owns nor leads any of the channels that it is about.
+const MAX_REQUESTS_OF_STRANGER: usize = 8;
+
+/// The most of them that all such strangers ask for.
+const MAX_REQUESTS_OF_STRANGERS: usize = 256;
 
 /// A message that waits for the chain to tell about channels.
 #[derive(Clone, Debug)]
@@ -28,6 +43,8 @@ pub(crate) struct Parked {
     pub from: AccountId,
     pub message: Message,
     pub approved: bool,
+    /// The channels that it waits for.
+    pub tpcs: Vec<TpcId>,
 }
 
 /// Something that waits for the application's word.
@@ -35,12 +52,29 @@ pub(crate) struct Parked {
 pub(crate) struct Request {
     pub from: AccountId,
     pub message: Message,
+    /// Whether it is from somebody who neither owns nor leads any of this party's channels in it.
+    pub stranger: bool,
+}
+
+impl Request {
+    /// What is wanted.
+    pub fn wants(&self, domain: &Domain) -> Option<Wants> {
+        match &self.message {
+            Message::Propose { payments, .. } | Message::Update { payments, .. } => {
+                Some(Wants::Payments(payments.to_vec()))
+            }
+            Message::Pay { payment, .. } => Some(Wants::Payments(vec![payment.clone()])),
+            Message::Agree { agreement, .. } => Some(Wants::Agreement(agreement.clone())),
+            Message::MpcCreate { creation, .. } => Some(Wants::Group(creation.id(&Native, domain))),
+            _ => None,
+        }
+    }
 }
 
 /// What this account has consented to, and keeps its channels free for.
 #[derive(Clone, Debug)]
 pub(crate) struct Reservation {
-    pub payments: Vec<Payment>,
+    pub payments: Payments,
     /// What moves in its own channels.
     pub moves: Vec<Move>,
     /// Until when, in ms of real time.
@@ -71,7 +105,7 @@ struct Asked<'a> {
     from: AccountId,
     round: RoundId,
     right: Right,
-    payments: &'a [Payment],
+    payments: &'a Payments,
     owners: &'a [Owners],
     /// What moves, in every channel that this account knows.
     own: Vec<Move>,
@@ -108,36 +142,24 @@ impl Step<'_> {
                     .map_err(Stop::No)
                 });
                 match checked {
-                    Ok(used) => {
-                        let held = Held {
-                            update: update.clone(),
-                            owners: owners.clone(),
-                            round: *round,
-                            right: *right,
-                            payments: payments.clone(),
-                            own: None,
-                            signatures: None,
-                            in_flight: true,
-                            ignores: vec![],
-                            builds_on: vec![],
-                            replaced: false,
-                            used,
-                        };
-                        return self.sign_update(from, id, held, *signature);
-                    }
+                    Ok(used) => return self.sign_update(from, id, message, used),
                     Err(stop) => stop,
                 }
             }
             _ => return,
         };
         match stop {
-            Stop::Read(channels) => self.park(Parked { from, message, approved: false }, channels),
+            Stop::Read(channels) => self.park(from, message, false, channels),
+            // Its word is asked for once: otherwise its no would never come to an end.
+            Stop::Ask(Some(payment)) if self.engine.declined.contains(&payment) => {
+                self.reject(from, &message, Reason::UnknownPayment(payment));
+            }
             Stop::Ask(payment) => {
                 // Nobody waits for the application's word: what was folded with it goes on without it.
                 let reason = payment.map_or(Reason::Declined, Reason::NotPermitted);
                 self.reject(from, &message, reason);
                 let wants = match &message {
-                    Message::Propose { payments, .. } | Message::Update { payments, .. } => payments.clone(),
+                    Message::Propose { payments, .. } | Message::Update { payments, .. } => payments.to_vec(),
                     _ => vec![],
                 };
                 self.request(from, message, Wants::Payments(wants));
@@ -147,28 +169,40 @@ impl Step<'_> {
     }
 
     /// Keeps a message until the chain has answered.
-    pub(crate) fn park(&mut self, parked: Parked, channels: Vec<(TpcId, u32)>) {
-        let again = self.engine.parked.iter().any(|other| other.message == parked.message);
-        if !again && self.engine.parked.len() < MAX_PARKED {
-            self.engine.parked.push_back(parked);
+    pub(crate) fn park(&mut self, from: AccountId, message: Message, approved: bool, channels: Vec<(TpcId, u32)>) {
+        let parked = &mut self.engine.parked;
+        let again = parked.iter().any(|other| other.message == message);
+        let of_one = parked.iter().filter(|other| other.from == from).count();
+        if !again {
+            if parked.len() >= MAX_PARKED || of_one >= MAX_PARKED_OF_ONE {
+                return;
+            }
+            let tpcs = channels.iter().map(|(tpc, _)| *tpc).collect();
+            parked.push_back(Parked { from, message, approved, tpcs });
         }
         self.effects.push(Effect::Read(channels));
     }
 
     /// Asks the application, once for each message.
     pub(crate) fn request(&mut self, from: AccountId, message: Message, wants: Wants) {
-        let again = self.engine.requests.values().any(|request| request.from == from && request.message == message);
-        if again || self.engine.requests.len() >= MAX_REQUESTS {
+        let stranger = self.engine.is_stranger(from, &message);
+        let requests = &self.engine.requests;
+        let again = requests.values().any(|request| request.from == from && request.message == message);
+        let of_one = requests.values().filter(|request| request.from == from).count();
+        let of_strangers = requests.values().filter(|request| request.stranger).count();
+        let most = if stranger { MAX_REQUESTS_OF_STRANGER } else { MAX_REQUESTS_OF_ONE };
+        let crowded = stranger && of_strangers >= MAX_REQUESTS_OF_STRANGERS;
+        if again || requests.len() >= MAX_REQUESTS || of_one >= most || crowded {
             return;
         }
         let request = self.engine.next_request;
         self.engine.next_request += 1;
-        self.engine.requests.insert(request, Request { from, message });
+        self.engine.requests.insert(request, Request { from, message, stranger });
         self.tell(Notice::Requested { request, from, wants });
     }
 
     pub(crate) fn answer(&mut self, request: u64, accept: bool) -> Result<Answer, Refusal> {
-        let Request { from, message } = self.engine.requests.remove(&request).ok_or(Refusal::Unknown)?;
+        let Request { from, message, .. } = self.engine.requests.remove(&request).ok_or(Refusal::Unknown)?;
         match (accept, message) {
             // It is asked for again: then it is permitted, once.
             (true, Message::Propose { payments, moves, .. }) => {
@@ -180,7 +214,12 @@ impl Step<'_> {
                 let own = own.filter_map(|entry| moved(&self.engine.channels.get(&entry.tpc)?.latest, entry)).collect();
                 self.approve(payments, own);
             }
-            (false, Message::Propose { .. } | Message::Update { .. }) => {}
+            (false, Message::Propose { payments, .. } | Message::Update { payments, .. }) => {
+                self.engine.declined.extend(payments.iter().map(|payment| payment.id));
+                while self.engine.declined.len() > MAX_REQUESTS {
+                    self.engine.declined.pop_first();
+                }
+            }
             (true, Message::Agree { agreement, signature, led }) => {
                 self.asked_to_agree(from, agreement, signature, led, true);
             }
@@ -192,7 +231,7 @@ impl Step<'_> {
     }
 
     /// The application lets payments go as they were asked for, once.
-    fn approve(&mut self, payments: Vec<Payment>, own: Vec<Move>) {
+    fn approve(&mut self, payments: Payments, own: Vec<Move>) {
         self.engine.approved.extend(payments.iter().map(|payment| (payment.id, payment.clone())));
         while self.engine.approved.len() > MAX_REQUESTS {
             self.engine.approved.pop_first();
@@ -217,8 +256,9 @@ impl Step<'_> {
                 let id = Action::Update(update).payload(&Native, &self.engine.domain);
                 Message::UpdateReject { update: id, reason }
             }
-            Message::Agree { agreement, .. } => {
-                Message::AgreeReject { agreement: agreement.id(&Native, &self.engine.domain), reason }
+            Message::Agree { agreement, led, .. } => {
+                let agreement = agreement.id_under(led.as_ref(), &Native, &self.engine.domain);
+                Message::AgreeReject { agreement, reason }
             }
             Message::MpcCreate { creation, .. } => {
                 Message::MpcCreateReject { mpc: creation.id(&Native, &self.engine.domain), reason }
@@ -245,7 +285,7 @@ impl Step<'_> {
         from: AccountId,
         round: RoundId,
         right: Right,
-        payments: &[Payment],
+        payments: &Payments,
         moves: &[Move],
         owners: &[Owners],
     ) -> Result<Vec<Standing>, Stop> {
@@ -254,6 +294,9 @@ impl Step<'_> {
         let own: Vec<_> = moves.iter().filter(|moved| self.engine.is_own(&moved.tpc)).copied().collect();
         let asked = Asked { from, round, right, payments, owners, own, tpcs };
         self.check_right(&asked, None)?;
+        if let (false, Some(moved)) = (self.may_reserve(&asked), asked.own.first()) {
+            return Err(Reason::NotLeader(moved.tpc).into());
+        }
         let epochs = |engine: &Engine, tpc: &TpcId| engine.channels.get(tpc).map(|channel| channel.latest.epoch);
         self.check_chain(&asked, |engine, _, tpc| epochs(engine, tpc))?;
         self.check_in_flight(&asked)?;
@@ -272,7 +315,7 @@ impl Step<'_> {
                 channel.reserved = Some((round, until));
             }
         }
-        let reservation = Reservation { payments: payments.to_vec(), moves: asked.own, until };
+        let reservation = Reservation { payments: payments.clone(), moves: asked.own, until };
         self.engine.reservations.insert(round, reservation);
         Ok(standings)
     }
@@ -283,7 +326,7 @@ impl Step<'_> {
         from: AccountId,
         round: RoundId,
         right: Right,
-        payments: &[Payment],
+        payments: &Payments,
         update: &Update,
         owners: &[Owners],
     ) -> Result<Used, Stop> {
@@ -304,7 +347,7 @@ impl Step<'_> {
         asked.own = self.check_states(update)?;
         // It is what this party has consented to, or it is not signed.
         let consented = self.engine.reservations.get(&round);
-        if consented.is_some_and(|kept| kept.payments != payments || kept.moves != asked.own) {
+        if consented.is_some_and(|kept| kept.payments != *payments || kept.moves != asked.own) {
             return Err(Reason::WrongPosition.into());
         }
         self.consent(&asked).map_err(|stop| match stop {
@@ -319,7 +362,7 @@ impl Step<'_> {
         &self,
         from: AccountId,
         round: RoundId,
-        payments: &[Payment],
+        payments: &Payments,
         tpcs: &[TpcId],
         owners: &[Owners],
     ) -> Result<(), Reason> {
@@ -328,7 +371,9 @@ impl Step<'_> {
             own.or_else(|| self.engine.foreign.get(tpc).map(|foreign| &foreign.owners))
         };
         let proves = |tpc: &TpcId, owners: &Owners| known(tpc) == Some(owners) || owners.tpc(&Native) == *tpc;
-        if round.leader != from || payments.len() > MAX_FOLDED || !are_well_formed(tpcs.iter(), owners, proves) {
+        let well_formed = are_well_formed(tpcs.iter(), owners, proves);
+        // A payment that is listed twice would be paid twice.
+        if round.leader != from || payments.len() > MAX_FOLDED || !well_formed || !are_distinct(payments) {
             return Err(Reason::Malformed);
         }
         if !tpcs.iter().any(|tpc| self.engine.is_own(tpc)) {
@@ -371,6 +416,35 @@ impl Step<'_> {
         Ok(())
     }
 
+    /// Whether this party's channels are kept free for a leader's round. A stranger has to own one of the round's channels,
+    /// and this party's have to hang together with it.
+    fn may_reserve(&self, asked: &Asked) -> bool {
+        let Asked { from, right, owners, own, .. } = asked;
+        let leads = |moved: &Move| {
+            let Some(channel) = self.engine.channels.get(&moved.tpc) else { return false };
+            let member = channel.mpc.and_then(|mpc| self.engine.memberships.get(&mpc));
+            let mut in_flight = self.engine.in_flight_on(&moved.tpc);
+            member.is_some_and(|member| member.coordinator == *from)
+                || channel.led_by == Some(*from)
+                || in_flight.any(|(_, held)| held.round.leader == *from)
+        };
+        let permitted = |purpose| !self.engine.granted(Grantee::Party(*from), purpose).is_empty();
+        if *right != Right::Consent || permitted(Purpose::PassOn) || permitted(Purpose::Pay) || own.iter().any(leads) {
+            return true;
+        }
+        let mut reached = BTreeSet::from([*from]);
+        let mut before = 0;
+        while before < reached.len() {
+            before = reached.len();
+            for Owners { parties, .. } in owners.iter() {
+                if parties.iter().any(|party| reached.contains(party)) {
+                    reached.extend(parties);
+                }
+            }
+        }
+        reached.contains(&self.engine.account)
+    }
+
     /// Refuses channels that are not on chain, disputed, or too quick to settle (rule S1).
     fn check_chain(&self, asked: &Asked, epoch: impl Fn(&Engine, usize, &TpcId) -> Option<u32>) -> Result<(), Stop> {
         let shortest = self.engine.policy().min_window;
@@ -384,7 +458,7 @@ impl Step<'_> {
                 unknown.push((*tpc, named.unwrap_or_default()));
                 continue;
             };
-            if on_chain.dispute.is_some() || self.engine.head.contains_key(tpc) {
+            if on_chain.dispute.is_some() || self.engine.head.contains(tpc) {
                 return Err(Reason::Disputed(*tpc).into());
             }
             // Whoever asks for consent over others' channels does not name their epochs yet.
@@ -452,18 +526,14 @@ impl Step<'_> {
             }
         }
         let mut used: Used = vec![];
-        for payment in asked.payments {
-            let mine = payment.transfers.iter().any(|transfer| transfer.from == account);
-            let own = payment.id.by == account;
-            let known = self
-                .engine
-                .pending
-                .get(&payment.id)
-                .is_some_and(|pending| pending.payment == *payment && !pending.cancelled);
-            if own && !known {
+        for payment in asked.payments.iter() {
+            let binds = payment.binds(account);
+            let pending = self.engine.pending.get(&payment.id).filter(|_| binds);
+            let known = pending.is_some_and(|pending| pending.payment == *payment && !pending.cancelled);
+            if payment.id.by == account && !known {
                 return Err(Reason::UnknownPayment(payment.id).into());
             }
-            if (mine || own) && self.is_paid_elsewhere(payment.id, &asked.tpcs) {
+            if binds && self.is_paid_elsewhere(payment.id, &asked.tpcs) {
                 return Err(Reason::UnknownPayment(payment.id).into());
             }
             for transfer in
@@ -473,7 +543,7 @@ impl Step<'_> {
                 if transfer.from == account {
                     flow.out = flow.out.checked_add(transfer.amount).ok_or(Reason::WrongPosition)?;
                     if !known {
-                        flow.owed.push((payment.id, transfer.amount));
+                        flow.owed.push((payment, transfer.amount));
                     }
                 }
                 if transfer.to == account {
@@ -486,12 +556,10 @@ impl Step<'_> {
                 return Err(Reason::WrongPosition.into());
             }
             let passed = flow.falls.saturating_sub(flow.out);
-            let is_approved = |id: &PaymentId| {
-                let payment = asked.payments.iter().find(|payment| payment.id == *id);
-                payment.is_some_and(|payment| self.engine.approved.get(id) == Some(payment))
-            };
+            let is_approved = |payment: &Payment| self.engine.approved.get(&payment.id) == Some(payment);
             let owed = flow.owed.iter().filter(|(payment, _)| !is_approved(payment));
-            let asks = owed.map(|(id, amount)| (Some(*id), Grantee::Party(id.by), Purpose::Pay, *amount));
+            let asks =
+                owed.map(|(Payment { id, .. }, amount)| (Some(*id), Grantee::Party(id.by), Purpose::Pay, *amount));
             let passed_on = (None, asked.leader(), Purpose::PassOn, passed);
             let all_approved = self
                 .engine
@@ -504,7 +572,12 @@ impl Step<'_> {
                 let group = asked.group().map(|group| (group, purpose)).filter(|_| permission.is_none());
                 let by_group = group
                     .and_then(|(group, purpose)| self.permission(group, purpose, asset, amount, &flow.falling, &used));
-                used.push((permission.or(by_group).ok_or(Stop::Ask(payment))?, amount));
+                let permission = permission.or(by_group).ok_or(Stop::Ask(payment))?;
+                // All that goes by one permission is one sum, however many payments there are.
+                match used.iter_mut().find(|(id, _)| *id == permission) {
+                    Some((_, sum)) => *sum = sum.saturating_add(amount),
+                    None => used.push((permission, amount)),
+                }
             }
         }
         Ok(used)
@@ -535,7 +608,7 @@ impl Step<'_> {
         used: &Used,
     ) -> Option<u64> {
         let now = self.engine.now();
-        let taken = |id: u64| used.iter().filter(|(other, _)| *other == id).map(|(_, amount)| *amount).sum::<Balance>();
+        let taken = |id: u64| used.iter().find(|(other, _)| *other == id).map_or(0, |(_, amount)| *amount);
         let granted = self.engine.granted(grantee, purpose);
         let mut fitting = granted.into_iter().filter(|(id, permission)| {
             permission.lets(asset, amount, channels, now)
@@ -545,11 +618,25 @@ impl Step<'_> {
     }
 
     /// Signs an update that this account has checked, has it in flight, and answers.
-    fn sign_update(&mut self, from: AccountId, id: UpdateId, mut held: Held, leader: Option<Signature>) {
+    fn sign_update(&mut self, from: AccountId, id: UpdateId, asked: Message, used: Used) {
+        let Message::Update { round, right, payments, update, owners, signature: leader } = asked else { return };
         let own = self.sign(&id);
-        held.own = Some(own);
         let engine = &mut *self.engine;
-        (held.ignores, held.builds_on) = engine.beside(held.update.entries.iter().map(|entry| &entry.tpc));
+        let (ignores, builds_on) = engine.beside(update.entries.iter().map(|entry| &entry.tpc));
+        let held = Held {
+            update,
+            owners,
+            round,
+            right,
+            payments,
+            own: Some(own),
+            signatures: None,
+            in_flight: true,
+            ignores,
+            builds_on,
+            replaced: false,
+            used,
+        };
         for entry in &held.update.entries {
             engine.naming.entry(entry.tpc).or_default().insert(id);
             if engine.is_own(&entry.tpc) {
@@ -565,10 +652,12 @@ impl Step<'_> {
             }
         }
         engine.approved_moves.retain(|(payments, _)| *payments != held.payments);
-        for payment in &held.payments {
-            engine.approved.remove(&payment.id);
-            engine.sign_in(payment.id, id);
+        if !engine.approved.is_empty() {
+            for payment in held.payments.iter() {
+                engine.approved.remove(&payment.id);
+            }
         }
+        engine.sign_in(&held.payments, id);
         let both = (held.right == Right::Turn && from != engine.account).then(|| {
             let [first, second] = held.owners.first().map_or([from, from], |owners| owners.parties);
             let signature = |party| if party == from { leader } else { Some(own) };
@@ -697,13 +786,13 @@ impl Step<'_> {
             if held.in_flight {
                 let (payments, beside) = self.drop_held(*id);
                 again.extend(beside);
-                waiting.extend(payments);
+                waiting.extend(payments.iter().map(|payment| payment.id));
             } else {
                 held.replaced = true;
             }
         }
         self.reconsider(&again.into_iter().collect::<Vec<_>>());
-        waiting.into_iter().for_each(|payment| self.wait_again(payment.id));
+        waiting.into_iter().for_each(|payment| self.wait_again(payment));
     }
 
     /// Settles the payments of updates that count, once nothing in flight can take their place; and has those wait again whose
@@ -725,7 +814,7 @@ impl Step<'_> {
                 self.engine.held.change(id).map(|held| std::mem::take(&mut held.payments)).unwrap_or_default();
             if replaced {
                 payments.iter().for_each(|payment| self.engine.unsign(&payment.id, id));
-                payments.into_iter().for_each(|payment| self.wait_again(payment.id));
+                payments.iter().for_each(|payment| self.wait_again(payment.id));
             } else {
                 self.settle(*id, payments);
             }
@@ -733,9 +822,9 @@ impl Step<'_> {
     }
 
     /// Payments count.
-    pub(crate) fn settle(&mut self, id: UpdateId, payments: Vec<Payment>) {
+    pub(crate) fn settle(&mut self, id: UpdateId, payments: Payments) {
         let account = self.engine.account;
-        for payment in payments {
+        for payment in Arc::unwrap_or_clone(payments) {
             self.engine.unsign(&payment.id, &id);
             let takes_part = payment.transfers.iter().any(|part| part.from == account || part.to == account);
             let pending = self.engine.remove_pending(&payment.id);
@@ -744,15 +833,14 @@ impl Step<'_> {
             }
             if payment.id.by == account {
                 if pending.is_some() {
-                    let number = payment.id.number;
-                    self.keep(payment, Outcome::Settled);
-                    self.tell(Notice::Decided { payment: number, outcome: Outcome::Settled, reason: None });
+                    self.keep(&payment, Outcome::Settled);
+                    self.tell(Notice::Decided { payment: payment.id.number, outcome: Outcome::Settled, reason: None });
                 }
             } else if takes_part {
                 if payment.transfers.iter().any(|part| part.from == account) {
                     self.serve(payment.id);
                 }
-                self.keep(payment.clone(), Outcome::Settled);
+                self.keep(&payment, Outcome::Settled);
                 self.tell(Notice::Received(payment));
             }
         }
@@ -765,9 +853,16 @@ impl Step<'_> {
         if !held.in_flight {
             self.tell(Notice::Lost(id));
         }
+        for tpc in &touched {
+            // What a coordinator took for the newest state of its members' channel is not: it takes their word again.
+            let own = self.engine.is_own(tpc);
+            if let Some(channel) = self.engine.channels.change(tpc).filter(|_| !own) {
+                channel.rests_on.take_if(|on| *on == id);
+            }
+        }
         let (payments, beside) = self.drop_held(id);
-        for payment in payments {
-            if self.engine.pending.contains(&payment.id) && self.engine.signed_in(&payment.id).next().is_none() {
+        for payment in payments.iter() {
+            if self.engine.pending.contains(&payment.id) && !self.engine.is_signed(&payment.id) {
                 self.void_payment(payment.id, None);
             }
         }
@@ -786,14 +881,14 @@ impl Step<'_> {
             }
             let (payments, beside) = self.drop_held(id);
             self.reconsider(&beside);
-            payments.into_iter().for_each(|payment| self.wait_again(payment.id));
+            payments.iter().for_each(|payment| self.wait_again(payment.id));
         }
         self.prune_rounds(touched);
     }
 
     /// Removes an update. Answers the payments that it does not settle, and the updates that it ignores or builds on.
-    fn drop_held(&mut self, id: UpdateId) -> (Vec<Payment>, Vec<UpdateId>) {
-        let Some(held) = self.engine.held.remove(&id) else { return (vec![], vec![]) };
+    fn drop_held(&mut self, id: UpdateId) -> (Payments, Vec<UpdateId>) {
+        let Some(held) = self.engine.held.remove(&id) else { return (Payments::default(), vec![]) };
         for entry in &held.update.entries {
             if let Some(named) = self.engine.naming.get_mut(&entry.tpc) {
                 named.remove(&id);
@@ -808,7 +903,7 @@ impl Step<'_> {
             }
         }
         self.stop_waiting(&Waits::Update(id));
-        for payment in &held.payments {
+        for payment in held.payments.iter() {
             self.engine.unsign(&payment.id, &id);
         }
         let beside = held.ignores.into_iter().chain(held.builds_on).collect();
@@ -816,17 +911,23 @@ impl Step<'_> {
     }
 }
 
+/// Whether no payment is listed twice. Most leaders list them in their order.
+fn are_distinct(payments: &[Payment]) -> bool {
+    payments.windows(2).all(|pair| pair[0].id < pair[1].id)
+        || payments.iter().map(|payment| payment.id).collect::<BTreeSet<_>>().len() == payments.len()
+}
+
 /// What a round moves for an account in one asset.
 #[derive(Default)]
-struct Flow {
+struct Flow<'a> {
     /// By how much its channels fall and rise.
     falls: Balance,
     rises: Balance,
     /// What its payments say that it pays and gets.
     out: Balance,
     back: Balance,
-    /// What of that it has not commanded, and who asks for it.
-    owed: Vec<(PaymentId, Balance)>,
+    /// What of that it has not commanded, and the payments that ask for it.
+    owed: Vec<(&'a Payment, Balance)>,
     /// Its channels that fall.
     falling: Vec<TpcId>,
 }
@@ -854,6 +955,23 @@ impl Engine {
     pub(crate) fn granted(&self, grantee: Grantee, purpose: Purpose) -> Vec<(u64, &crate::Permission)> {
         let ids = self.granted.get(&(grantee, purpose)).into_iter().flatten();
         ids.filter_map(|id| Some((*id, self.permissions.get(id)?))).collect()
+    }
+
+    /// Whether somebody neither owns nor leads any of this account's channels that a request is about.
+    fn is_stranger(&self, from: AccountId, message: &Message) -> bool {
+        let tpcs: Vec<TpcId> = match message {
+            Message::Propose { moves, .. } => moves.iter().map(|moved| moved.tpc).collect(),
+            Message::Update { update, .. } => update.entries.iter().map(|entry| entry.tpc).collect(),
+            Message::Pay { over: Over::Channel(tpc), .. } => vec![*tpc],
+            Message::Agree { agreement, .. } => agreement.tpcs(),
+            Message::MpcCreate { creation, .. } => creation.members.iter().map(|member| member.tpc).collect(),
+            _ => vec![],
+        };
+        let own = tpcs.iter().filter_map(|tpc| self.channels.get(tpc)).filter(|channel| self.owns(&channel.owners));
+        !own.into_iter().any(|channel| {
+            let member = channel.mpc.and_then(|mpc| self.memberships.get(&mpc));
+            channel.owners.parties.contains(&from) || member.is_some_and(|member| member.coordinator == from)
+        })
     }
 
     fn standings_of(&self, moves: &[Move]) -> Vec<Standing> {

@@ -1,12 +1,14 @@
 //! What was not answered is sent again, as the same message. Real time decides nothing else.
 
 use crate::{
+    channel::Held,
     message::{AgreementId, Message, Right, UpdateId},
-    payment::{Over, PaymentId},
+    outbox::Purpose,
+    payment::{Over, Payment, PaymentId},
     CallId, Engine, Native, Notice, Step,
 };
 use codec::Encode;
-use protocol::{AccountId, Crypto, MpcId, TpcId};
+use protocol::{AccountId, Crypto, Entry, MpcId, TpcId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most doublings of the time between two attempts.
@@ -150,7 +152,7 @@ impl Step<'_> {
             Waits::Call(call) => self.call_again(call),
             Waits::Channel(tpc) => {
                 self.stop_waiting(&what);
-                self.start_rounds(&BTreeSet::from([tpc]));
+                self.start_rounds_on(tpc);
             }
         }
     }
@@ -177,9 +179,12 @@ impl Step<'_> {
     /// Disputes a channel of an update that hangs, to renew it: that decides the update (rule S8).
     fn free(&mut self, id: UpdateId) {
         let Some(held) = self.engine.held.get(&id).filter(|held| held.in_flight) else { return };
-        let own = held.update.entries.iter().find(|entry| self.engine.is_above(entry)).map(|entry| entry.tpc);
+        let own = self.engine.own_above(held);
+        let root = self.engine.is_root(&id, &own);
+        let disputed = own.iter().any(|entry| self.engine.is_being_disputed(&entry.tpc));
+        let first = own.first().map(|entry| entry.tpc);
         self.tell(Notice::Hangs(id));
-        if let Some(tpc) = own {
+        if let (Some(tpc), true, false) = (first, root, disputed) {
             let _ = self.dispute(&[tpc], protocol::Resolution::Renew);
         }
     }
@@ -213,8 +218,10 @@ impl Step<'_> {
                 .pending
                 .iter()
                 .filter(|(id, pending)| {
-                    engine.signed_in(id).next().is_none()
-                        && engine.leads_payment(id, &pending.over) != Some(engine.account)
+                    // What a coordinator has asked of itself waits in a queue that the process has lost.
+                    let in_group = matches!(pending.over, Over::Group { .. });
+                    let asks = in_group || engine.leads_payment(pending) != Some(engine.account);
+                    asks && !engine.is_signed(id)
                 })
                 .map(|(id, _)| Waits::Payment(*id)),
         );
@@ -236,6 +243,30 @@ impl Step<'_> {
 }
 
 impl Engine {
+    /// The entries of an update that are above the newest states of this account's channels.
+    fn own_above(&self, held: &Held) -> Vec<Entry> {
+        held.update.entries.iter().filter(|entry| self.is_above(entry)).copied().collect()
+    }
+
+    /// Whether an update hangs by itself. Whatever ends an epoch of an older one, all of whose channels it names too, ends it
+    /// as well.
+    fn is_root(&self, id: &UpdateId, own: &[Entry]) -> bool {
+        let covers = |older: &Entry| own.iter().any(|entry| entry.tpc == older.tpc && entry.version > older.version);
+        let beside = own.iter().flat_map(|entry| self.in_flight_on(&entry.tpc));
+        !beside.filter(|(other, _)| *other != id).any(|(_, held)| {
+            let older = self.own_above(held);
+            !older.is_empty() && older.iter().all(covers)
+        })
+    }
+
+    /// Whether a channel is disputed, or will be by a call that is on its way.
+    fn is_being_disputed(&self, tpc: &TpcId) -> bool {
+        let calls = |named: &[(TpcId, u32)]| named.iter().any(|(other, _)| other == tpc);
+        self.on_chain(tpc).is_some_and(|chain| chain.dispute.is_some())
+            || self.head.contains(tpc)
+            || self.calls.iter().any(|(_, call)| matches!(&call.purpose, Purpose::Dispute(named, _) if calls(named)))
+    }
+
     /// Whether something waits for this peer.
     fn waits_for(&self, what: &Waits, peer: &AccountId) -> bool {
         match what {
@@ -243,7 +274,7 @@ impl Engine {
             Waits::Round(number) => self.rounds.get(number).is_some_and(|round| round.is_asked(peer)),
             Waits::Agreement(id) => self.agreements.get(id).is_some_and(|agreed| agreed.peer(self.account) == *peer),
             Waits::Payment(id) => {
-                self.pending.get(id).is_some_and(|pending| self.leads_payment(id, &pending.over) == Some(*peer))
+                self.pending.get(id).is_some_and(|pending| self.leads_payment(pending) == Some(*peer))
             }
             Waits::Forming(mpc) | Waits::Welcome(mpc) => {
                 self.memberships.get(mpc).is_some_and(|member| member.coordinator == *peer) || self.led.contains(mpc)
@@ -252,22 +283,23 @@ impl Engine {
         }
     }
 
-    /// Remembers that a payment is in an update that is in flight.
-    pub(crate) fn sign_in(&mut self, payment: PaymentId, update: UpdateId) {
-        self.signed_in.entry(payment).or_default().insert(update);
+    /// Remembers which payments are in an update that is in flight, as far as this party has to know.
+    pub(crate) fn sign_in(&mut self, payments: &[Payment], update: UpdateId) {
+        let own = payments.iter().filter(|payment| payment.binds(self.account));
+        self.signed_in.extend(own.map(|payment| (payment.id, update)));
     }
 
     pub(crate) fn unsign(&mut self, payment: &PaymentId, update: &UpdateId) {
-        if let Some(updates) = self.signed_in.get_mut(payment) {
-            updates.remove(update);
-            if updates.is_empty() {
-                self.signed_in.remove(payment);
-            }
-        }
+        self.signed_in.remove(&(*payment, *update));
     }
 
     /// The updates in flight that a payment is in.
     pub(crate) fn signed_in(&self, payment: &PaymentId) -> impl Iterator<Item = &UpdateId> {
-        self.signed_in.get(payment).into_iter().flatten()
+        self.signed_in.range((*payment, [0; 32])..=(*payment, [255; 32])).map(|(_, update)| update)
+    }
+
+    /// Whether a payment is in an update that is in flight, and so may come to count.
+    pub(crate) fn is_signed(&self, payment: &PaymentId) -> bool {
+        self.signed_in(payment).next().is_some()
     }
 }

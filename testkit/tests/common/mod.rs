@@ -151,7 +151,7 @@ impl Bench {
                     store: MemoryStore::default(),
                 };
                 let output = node.engine.apply(&node.key, Input::Command(Command::SetPolicy(policy)));
-                let _ = store.commit(&output.changes);
+                let _ = store.commit(output.changes);
                 node.store = store;
                 node
             })
@@ -212,7 +212,7 @@ impl Bench {
         let Output { changes, effects, answer } = output;
         let at = &mut self.nodes[node];
         at.written += changes.len();
-        let _ = at.store.commit(&changes);
+        let _ = at.store.commit(changes);
         let sends = |kind: &str| {
             effects.iter().any(|effect| matches!(effect, Effect::Send(_, message) if kind_of(message) == kind))
         };
@@ -691,7 +691,7 @@ impl Bench {
         let signature = Some(self.sign(leader, &id_of(update)).signature);
         let round = RoundId { leader: self.account(leader), number };
         let (update, owners) = (update.clone(), owners.clone());
-        Message::Update { round, right, payments: payments.to_vec(), update, owners, signature }
+        Message::Update { round, right, payments: payments.to_vec().into(), update, owners, signature }
     }
 
     /// A payment as a message names it.
