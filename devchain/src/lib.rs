@@ -220,6 +220,8 @@ pub struct Devchain {
     advance: u64,
     /// What contracts told, by block.
     told: BTreeMap<u32, Vec<ContractEvent>>,
+    /// The clock of each block.
+    times: Vec<u64>,
 }
 
 impl Devchain {
@@ -259,6 +261,7 @@ impl Devchain {
             time: GENESIS_TIME,
             advance: 0,
             told: BTreeMap::new(),
+            times: vec![GENESIS_TIME],
         }
     }
 
@@ -266,7 +269,7 @@ impl Devchain {
     pub fn fork(&mut self) -> Self {
         let storage = std::mem::replace(&mut self.state, BasicExternalities::new_empty()).into_storages();
         self.state = BasicExternalities::new(storage.clone());
-        Self { state: BasicExternalities::new(storage), told: self.told.clone(), ..*self }
+        Self { state: BasicExternalities::new(storage), told: self.told.clone(), times: self.times.clone(), ..*self }
     }
 
     /// The hash of the first block.
@@ -282,6 +285,11 @@ impl Devchain {
     /// What contracts told in a block.
     pub fn events(&self, block: u32) -> &[ContractEvent] {
         self.told.get(&block).map_or(&[], Vec::as_slice)
+    }
+
+    /// A block's clock, in ms since the Unix epoch; `None` if there is no such block yet.
+    pub fn time_of(&self, block: u32) -> Option<u64> {
+        self.times.get(usize::try_from(block).ok()?).copied()
     }
 
     /// The last block's clock, in ms since the Unix epoch. Dry runs see this one.
@@ -375,6 +383,7 @@ impl Devchain {
             (Executive::finalize_block(), receipts)
         });
         (self.block, self.time, self.advance, self.head) = (block, time, 0, header.hash());
+        self.times.push(time);
         let told: Vec<_> = receipts.iter().flatten().flat_map(|receipt| receipt.events.clone()).collect();
         if !told.is_empty() {
             self.told.insert(block, told);

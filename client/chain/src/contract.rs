@@ -1,14 +1,14 @@
 //! Braid's contract on a chain: its bundle, typed calls, typed events.
 
 use crate::{
-    keys::{address, bytes32, Keys, Native},
-    submission::{for_each_submission, Submission},
-    Chain, ChainError, ContractCall, Instantiation, RawEvent, Receipt,
+    keys::{address, bytes32, Keys},
+    Chain, ChainError, ContractCall, FinalBlock, Instantiation, RawEvent, Receipt,
 };
 use codec::{Decode, DecodeAll, Encode};
+use engine::{for_each_call, Block, Call, Native, Stored};
 use protocol::{
-    abi::{Answer, GetDomain, LangError, Message, New, MESSAGES},
-    AccountId, Balance, Crypto, Domain, Error,
+    abi::{Answer, GetDomain, GetEnded, GetTpc, LangError, Message, New, MESSAGES},
+    AccountId, Balance, Crypto, Domain, Epoch, Error, TpcId,
 };
 use std::collections::BTreeMap;
 
@@ -187,6 +187,19 @@ impl Contract {
         answer(&run.answer)
     }
 
+    /// Asks what the contract holds after a final block, by its number.
+    ///
+    /// # Errors
+    /// As [`Contract::query`], and if the chain no longer has that block.
+    pub async fn query_at<M: Message>(
+        &self,
+        chain: &mut impl Chain,
+        block: u32,
+        message: &M,
+    ) -> Result<M::Output, CallError> {
+        answer(&chain.query(block, self.account, message.call_data(&Native)).await?)
+    }
+
     /// Tries `message` without a transaction, then sends it with a quarter more gas than it needed: what it meets on
     /// chain may have changed meanwhile, and what is not used is not paid.
     ///
@@ -199,16 +212,28 @@ impl Contract {
         value: Balance,
         message: &M,
     ) -> Result<Called<T>, CallError> {
+        self.call_with_tip(chain, keys, value, 0, message).await
+    }
+
+    async fn call_with_tip<T: Decode, M: Message<Output = Result<T, Error>>>(
+        &self,
+        chain: &mut impl Chain,
+        keys: &Keys,
+        value: Balance,
+        tip: Balance,
+        message: &M,
+    ) -> Result<Called<T>, CallError> {
         let data = message.call_data(&Native);
         let run = chain.dry_run(keys.account(), self.account, value, data.clone()).await?;
         let answer = answer::<M::Output>(&run.answer)?.map_err(CallError::Contract)?;
         let (contract, gas_limit) = (self.account, run.gas_required.with_margin());
-        let receipt = chain.call(keys, ContractCall { contract, value, gas_limit, deposit_limit: None, data }).await?;
+        let call = ContractCall { contract, value, gas_limit, deposit_limit: None, tip, data };
+        let receipt = chain.call(keys, call).await?;
         let events = receipt.events.iter().filter_map(|event| self.event(event)).collect();
         Ok(Called { answer, receipt, events })
     }
 
-    /// Calls the contract with what a party or a watcher has decided to bring, and sends `value` planck along.
+    /// Makes a call that an engine asks for, sends `value` planck along, and pays `tip` planck to come before others.
     ///
     /// # Errors
     /// As [`Contract::call`].
@@ -217,19 +242,49 @@ impl Contract {
         chain: &mut impl Chain,
         keys: &Keys,
         value: Balance,
-        submission: &Submission,
+        tip: Balance,
+        call: &Call,
     ) -> Result<Called<()>, CallError> {
-        macro_rules! call {
-            ($($variant:ident),*) => {
-                match submission {
-                    $(Submission::$variant(message) => {
-                        let Called { receipt, events, .. } = self.call(chain, keys, value, message).await?;
+        macro_rules! submit {
+            ($($message:ident),*) => {
+                match call {
+                    $(Call::$message(message) => {
+                        let Called { receipt, events, .. } = self.call_with_tip(chain, keys, value, tip, message).await?;
                         Ok(Called { answer: (), receipt, events })
                     })*
                 }
             };
         }
-        for_each_submission!(call)
+        for_each_call!(submit)
+    }
+
+    /// A final block, as engines follow it. Nothing is read from the storage.
+    ///
+    /// # Errors
+    /// If the chain cannot be asked.
+    pub async fn block(&self, chain: &mut impl Chain, number: u32) -> Result<Block, ChainError> {
+        let FinalBlock { time, events } = chain.final_block(number).await?;
+        let events = events.iter().filter_map(|raw| self.event(raw)).collect();
+        Ok(Block { number, time, events, reading: None })
+    }
+
+    /// What the storage holds of channels after a final block, each with the end of an epoch.
+    ///
+    /// # Errors
+    /// If the chain or the contract cannot answer.
+    pub async fn read(
+        &self,
+        chain: &mut impl Chain,
+        block: u32,
+        channels: &[(TpcId, Epoch)],
+    ) -> Result<Vec<Stored>, CallError> {
+        let mut read = Vec::with_capacity(channels.len());
+        for (tpc, epoch) in channels {
+            let stored = self.query_at(chain, block, &GetTpc { id: *tpc }).await?;
+            let ended = self.query_at(chain, block, &GetEnded { id: *tpc, epoch: *epoch }).await?;
+            read.push(Stored { tpc: *tpc, stored, ended: (*epoch, ended) });
+        }
+        Ok(read)
     }
 
     /// Reads an event, if it is one of this contract.

@@ -4,11 +4,12 @@
 use crate::{
     block_on,
     contract::{Bundle, CallError, Called, Contract},
-    keys::{Keys, Native},
+    keys::Keys,
     Chain, ChainError, Receipt, UNIT,
 };
 use codec::{Decode, MaxEncodedLen};
 use devchain::{prices, Devchain};
+use engine::Native;
 use protocol::{
     abi::{
         CloseMpc, CloseTpc, CreateMpc, CreateTpc, Deposit, DisputeChannels, GetDomain, GetTpc, JoinMpc, LeaveMpc,

@@ -1,6 +1,7 @@
-//! Accounts' keys, and the hashing and signature checks of the client.
+//! Accounts' keys and addresses.
 
-use protocol::{AccountId, Crypto, Signature};
+use engine::Signer;
+use protocol::{AccountId, Signature};
 use std::str::FromStr;
 use subxt::utils::AccountId32;
 use subxt_signer::{sr25519, SecretUri};
@@ -8,6 +9,13 @@ use subxt_signer::{sr25519, SecretUri};
 /// An sr25519 key pair. Signs in the context "substrate", as accounts sign transactions.
 #[derive(Clone)]
 pub struct Keys(sr25519::Keypair);
+
+/// The account alone: the secret is in no log.
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_tuple("Keys").field(&self.account()).finish()
+    }
+}
 
 /// A secret URI that names no key.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +40,16 @@ impl Keys {
     /// A signature of `payload`.
     pub fn sign(&self, payload: &[u8]) -> Signature {
         Signature(self.0.sign(payload).0)
+    }
+}
+
+impl Signer for Keys {
+    fn account(&self) -> AccountId {
+        Self::account(self)
+    }
+
+    fn sign(&self, payload: &[u8; 32]) -> Signature {
+        Self::sign(self, payload)
     }
 }
 
@@ -64,20 +82,6 @@ pub fn parse_address(text: &str) -> Result<AccountId, BadAddress> {
 /// Reads 32 bytes in hexadecimal, without 0x.
 pub fn bytes32(digits: &str) -> Option<[u8; 32]> {
     hex::decode(digits).ok()?.try_into().ok()
-}
-
-/// The client's own hashing and signature checks.
-#[derive(Clone, Copy, Debug)]
-pub struct Native;
-
-impl Crypto for Native {
-    fn blake2_256(&self, data: &[u8]) -> [u8; 32] {
-        sp_crypto_hashing::blake2_256(data)
-    }
-
-    fn sr25519_verify(&self, signature: &[u8; 64], message: &[u8], signer: &[u8; 32]) -> bool {
-        sr25519::verify(&sr25519::Signature(*signature), message, &sr25519::PublicKey(*signer))
-    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@
 //! - [`cargo_contract`], a node on which a person makes the calls with cargo-contract
 //! - [`keys`], accounts
 //! - [`contract`], typed calls of Braid's contract
-//! - [`submission`], calls of the contract that parties and watchers decide to make
 //! - [`costs`], what the contract's messages cost
 
 pub mod cargo_contract;
@@ -17,7 +16,6 @@ pub mod embedded;
 mod error;
 pub mod keys;
 pub mod node;
-pub mod submission;
 mod type_bounds;
 
 pub use error::{ChainError, Failure, NodeError, Refusal};
@@ -76,6 +74,15 @@ pub struct RawEvent {
     pub data: Vec<u8>,
 }
 
+/// A block that is final.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FinalBlock {
+    /// Its clock, in ms since the Unix epoch.
+    pub time: Timestamp,
+    /// What contracts told in it, in its order.
+    pub events: Vec<RawEvent>,
+}
+
 /// A transaction that is in a block and succeeded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
@@ -122,6 +129,8 @@ pub struct ContractCall {
     pub gas_limit: Weight,
     /// The most that the caller pays for new storage, in planck; `None` for whatever it takes.
     pub deposit_limit: Option<Balance>,
+    /// What is paid for being put into a block before others, in planck. The embedded chain takes none.
+    pub tip: Balance,
     /// The message's selector and arguments.
     pub data: Vec<u8>,
 }
@@ -185,11 +194,29 @@ pub trait Chain: Send {
     /// [`NodeError`].
     fn block(&mut self) -> impl Future<Output = Result<u32, ChainError>> + Send;
 
-    /// What contracts told in a final block.
+    /// A final block, by its number.
+    ///
+    /// # Errors
+    /// [`NodeError`]. A node that prunes no longer has blocks that are some hundreds behind the head.
+    fn final_block(&mut self, number: u32) -> impl Future<Output = Result<FinalBlock, ChainError>> + Send;
+
+    /// What a contract answers after a final block, by its number. Changes nothing.
+    ///
+    /// # Errors
+    /// [`Failure`] if the call would fail, and as [`Chain::final_block`]. The embedded chain knows no block but its last.
+    fn query(
+        &mut self,
+        block: u32,
+        contract: AccountId,
+        data: Vec<u8>,
+    ) -> impl Future<Output = Result<Vec<u8>, ChainError>> + Send;
+
+    /// What contracts told, on the best chain, in the blocks after this one that are not final yet. A chain on which every
+    /// block is final at once has none.
     ///
     /// # Errors
     /// [`NodeError`].
-    fn events(&mut self, block: u32) -> impl Future<Output = Result<Vec<RawEvent>, ChainError>> + Send;
+    fn unfinal_events(&mut self, after: u32) -> impl Future<Output = Result<Vec<RawEvent>, ChainError>> + Send;
 
     /// Waits until the last block's clock has passed `time`. A chain that makes blocks on demand gets empty transfers by
     /// `keys`.

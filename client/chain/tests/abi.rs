@@ -1,6 +1,7 @@
 //! The client's messages are the contract's.
 
-use chain::{contract::Bundle, keys::Native};
+use chain::contract::Bundle;
+use engine::Native;
 use protocol::{abi::MESSAGES, Crypto};
 
 #[test]

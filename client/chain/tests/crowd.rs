@@ -1,13 +1,9 @@
 //! A group of 10,000 users: registered in batches, paying, left by one alone, and released again. What it costs is in
 //! docs/crowd.md.
 
-use chain::{
-    block_on,
-    costs::Bench,
-    keys::{Keys, Native},
-    Weight, UNIT,
-};
+use chain::{block_on, costs::Bench, keys::Keys, Weight, UNIT};
 use devchain::{Call, Devchain};
+use engine::Native;
 use expect_test::expect_file;
 use protocol::{
     abi::{

@@ -7,7 +7,7 @@ pub use notation::{call_text, CallText, UnknownCall};
 use crate::{
     keys::{address, Keys},
     node::{Call, NodeChain, Outcome},
-    Chain, ChainError, ContractCall, DryRun, Failure, Instantiation, RawEvent, Receipt, Weight, MAX_GAS,
+    Chain, ChainError, ContractCall, DryRun, Failure, FinalBlock, Instantiation, RawEvent, Receipt, Weight, MAX_GAS,
 };
 use protocol::{AccountId, Balance, Timestamp};
 use std::collections::BTreeMap;
@@ -106,8 +106,16 @@ impl<F: FnMut(&str) + Send> Chain for CargoContract<F> {
         self.node.block().await
     }
 
-    async fn events(&mut self, block: u32) -> Result<Vec<RawEvent>, ChainError> {
-        self.node.events(block).await
+    async fn final_block(&mut self, number: u32) -> Result<FinalBlock, ChainError> {
+        self.node.final_block(number).await
+    }
+
+    async fn query(&mut self, block: u32, contract: AccountId, data: Vec<u8>) -> Result<Vec<u8>, ChainError> {
+        self.node.query(block, contract, data).await
+    }
+
+    async fn unfinal_events(&mut self, after: u32) -> Result<Vec<RawEvent>, ChainError> {
+        self.node.unfinal_events(after).await
     }
 
     async fn wait_until(&mut self, keys: &Keys, time: Timestamp) -> Result<(), ChainError> {

@@ -116,7 +116,8 @@ fn composite(fields: &Composite<u32>, is_list: bool, registry: &PortableRegistry
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{contract::Bundle, keys::Native};
+    use crate::contract::Bundle;
+    use engine::Native;
     use protocol::{
         abi::{CreateTpc, Deposit, Message, New, UpdateChannels},
         AccountId, Asset, Origin, Owners, Signature, TpcCreation, TpcId, Update,

@@ -145,7 +145,7 @@ impl Codec {
     pub fn sign(&self, keys: &Keys, call: &Call, nonce: u64) -> Result<Vec<u8>, NodeError> {
         let unknown = |error: &dyn Display| unusable("state_getMetadata", error);
         let payload = call.payload();
-        let params = DefaultExtrinsicParamsBuilder::new().immortal().nonce(nonce).build();
+        let params = DefaultExtrinsicParamsBuilder::new().immortal().nonce(nonce).tip(call.tip()).build();
         let transactions = self.client.transactions();
         let mut signable = transactions.create_signable_offline(&payload, params).map_err(|error| unknown(&error))?;
         let signature = keys.sign(&signable.signer_payload().map_err(|error| unknown(&error))?);
@@ -319,7 +319,7 @@ impl Call {
                 let limits = (Compact(0_u128), weight(MAX_GAS), None::<Compact<Balance>>);
                 ("Contracts", "instantiate_with_code", (limits, code, data, salt).encode())
             }
-            Self::Contract(ContractCall { contract, value, gas_limit, deposit_limit, data }) => {
+            Self::Contract(ContractCall { contract, value, gas_limit, deposit_limit, tip: _, data }) => {
                 let limits = (Compact(*value), weight(*gas_limit), deposit_limit.map(Compact));
                 ("Contracts", "call", (address(contract), limits, data).encode())
             }
@@ -328,6 +328,13 @@ impl Call {
             }
         };
         StaticPayload::new(pallet, call, Encoded(arguments))
+    }
+
+    fn tip(&self) -> Balance {
+        match self {
+            Self::Contract(call) => call.tip,
+            Self::Instantiate(_) | Self::Transfer(..) => 0,
+        }
     }
 
     /// The call's arguments before and after its limits, which depend on who estimated them.

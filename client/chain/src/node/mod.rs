@@ -5,14 +5,19 @@
 
 pub mod codec;
 
-use super::{Chain, ChainError, ContractCall, DryRun, Failure, Instantiation, NodeError, RawEvent, Receipt, Refusal};
+use super::{
+    Chain, ChainError, ContractCall, DryRun, Failure, FinalBlock, Instantiation, NodeError, RawEvent, Receipt, Refusal,
+};
 use crate::keys::{address, Keys};
 use codec::{bytes, decode, hash, number, Codec};
 pub(super) use codec::{Call, Outcome};
 use protocol::{AccountId, Balance, Timestamp};
 use serde::{de::DeserializeOwned, Deserialize, Serialize};
 use sp_crypto_hashing::{blake2_128, blake2_256, twox_128, twox_64};
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use subxt::rpcs::{client::RpcParams, rpc_params, RpcClient};
 use tokio::time::{sleep, timeout};
 
@@ -22,6 +27,9 @@ pub const LOCAL: &str = "ws://127.0.0.1:9944";
 /// The only runtime that this client's weights, fees and layouts are those of.
 const SPEC_NAME: &str = "substrate-contracts-node";
 const SPEC_VERSION: u32 = 100;
+
+/// The most blocks beyond the last final one that are read for what is not final yet.
+const MAX_UNFINAL: u32 = 64;
 
 /// How long a lost node may take to come back.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -57,14 +65,18 @@ pub struct Identity {
 }
 
 /// A connection to a node that comes back when it is lost. It wants a tokio runtime around it.
+///
+/// Copies share the connection until it is lost; then each comes back by itself.
+#[derive(Clone)]
 pub struct NodeChain {
     link: Link,
 }
 
+#[derive(Clone)]
 struct Link {
     url: String,
     rpc: RpcClient,
-    codec: Codec,
+    codec: Arc<Codec>,
     genesis_hash: [u8; 32],
     /// The highest block that was seen final.
     head: (u64, [u8; 32]),
@@ -205,10 +217,7 @@ impl Chain for NodeChain {
         value: Balance,
         data: Vec<u8>,
     ) -> Result<DryRun, ChainError> {
-        let arguments = hex_text(&codec::trial_arguments(origin, contract, value, &data));
-        let answer: String = self.link.request("state_call", rpc_params!["ContractsApi_call", arguments]).await?;
-        let trial = self.link.codec.trial(&bytes("ContractsApi_call", &answer)?)?;
-        Ok(DryRun { gas_required: trial.gas_required, answer: trial.result? })
+        self.link.trial(origin, contract, value, &data, None).await
     }
 
     async fn instantiate(&mut self, keys: &Keys, new: Instantiation) -> Result<(AccountId, Receipt), ChainError> {
@@ -226,19 +235,37 @@ impl Chain for NodeChain {
         Ok(u32::try_from(number).unwrap_or(u32::MAX))
     }
 
-    async fn events(&mut self, block: u32) -> Result<Vec<RawEvent>, ChainError> {
-        Ok(self.link.contract_events(block).await?)
+    async fn final_block(&mut self, number: u32) -> Result<FinalBlock, ChainError> {
+        Ok(self.link.block_at(number).await?)
+    }
+
+    async fn query(&mut self, block: u32, contract: AccountId, data: Vec<u8>) -> Result<Vec<u8>, ChainError> {
+        let at = self.link.block_hash(block).await?;
+        Ok(self.link.trial(contract, contract, 0, &data, Some(at)).await?.answer)
+    }
+
+    async fn unfinal_events(&mut self, after: u32) -> Result<Vec<RawEvent>, ChainError> {
+        let best = u32::try_from(self.link.best().await?).unwrap_or(u32::MAX);
+        let mut events = vec![];
+        for number in after.saturating_add(1)..=best.min(after.saturating_add(MAX_UNFINAL)) {
+            events.extend(self.link.block_at(number).await?.events);
+        }
+        Ok(events)
     }
 
     async fn wait_until(&mut self, keys: &Keys, time: Timestamp) -> Result<(), ChainError> {
+        // How far the node's clock is behind this machine's.
+        let mut behind = 0;
         loop {
-            let left = time.saturating_add(1).saturating_sub(wall_clock());
+            let left = time.saturating_add(1).saturating_add(behind).saturating_sub(wall_clock());
             sleep(Duration::from_millis(left)).await;
             if self.time().await? > time {
                 return Ok(());
             }
-            // A node that seals blocks on demand stands still until there is a transaction.
+            // A node that seals blocks on demand stands still until there is a transaction. That one tells what its clock
+            // says: nobody pays for a transfer each block because this machine's clock is ahead.
             self.transfer(keys, keys.account(), 0).await?;
+            behind = wall_clock().saturating_sub(self.time().await?);
         }
     }
 
@@ -264,7 +291,7 @@ impl Link {
         let genesis_hash = hash("chain_getBlockHash", &genesis_hash)?;
         let versions = (version.spec_version, version.transaction_version);
         let codec = Codec::new(genesis_hash, versions, &bytes("state_getMetadata", &metadata)?)?;
-        let head = (0, genesis_hash);
+        let (codec, head) = (Arc::new(codec), (0, genesis_hash));
         let mut link = Self { url: url.into(), rpc, codec, genesis_hash, head, losses: 0, patience: PATIENCE };
         link.finalized().await?;
         Ok(link)
@@ -343,12 +370,34 @@ impl Link {
         stored.map_or(Ok(0), |bytes| decode("Timestamp.Now", &bytes))
     }
 
-    /// What contracts told in a block that is final.
-    async fn contract_events(&mut self, block: u32) -> Result<Vec<RawEvent>, NodeError> {
-        let text: String = self.request("chain_getBlockHash", rpc_params![block]).await?;
-        let at = hash("chain_getBlockHash", &text)?;
+    /// What a call would do after a block; after the best one if none is named.
+    async fn trial(
+        &mut self,
+        origin: AccountId,
+        contract: AccountId,
+        value: Balance,
+        data: &[u8],
+        at: Option<[u8; 32]>,
+    ) -> Result<DryRun, ChainError> {
+        let arguments = hex_text(&codec::trial_arguments(origin, contract, value, data));
+        let at = at.map(|hash| hex_text(&hash));
+        let answer: String = self.request("state_call", rpc_params!["ContractsApi_call", arguments, at]).await?;
+        let trial = self.codec.trial(&bytes("ContractsApi_call", &answer)?)?;
+        Ok(DryRun { gas_required: trial.gas_required, answer: trial.result? })
+    }
+
+    async fn block_hash(&mut self, number: u32) -> Result<[u8; 32], NodeError> {
+        let text: String = self.request("chain_getBlockHash", rpc_params![number]).await?;
+        hash("chain_getBlockHash", &text)
+    }
+
+    /// A block of the best chain, which stays if it is final.
+    async fn block_at(&mut self, number: u32) -> Result<FinalBlock, NodeError> {
+        let at = self.block_hash(number).await?;
+        let stored = self.storage(&prefix("Timestamp", "Now"), Some(at)).await?;
+        let time = stored.map_or(Ok(0), |bytes| decode("Timestamp.Now", &bytes))?;
         let events = self.events(at).await?;
-        self.codec.contract_events(events)
+        Ok(FinalBlock { time, events: self.codec.contract_events(events)? })
     }
 
     /// Everything that happened in a block, encoded.

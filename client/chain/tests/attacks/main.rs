@@ -26,11 +26,12 @@ use chain::{
     block_on,
     contract::{Bundle, CallError, Called, Contract},
     costs::Bench,
-    keys::{Keys, Native},
+    keys::Keys,
     Receipt,
 };
 use codec::Decode;
 use devchain::{Call, Devchain, StorageUsage, BLOCK_TIME, EXISTENTIAL_DEPOSIT, UNIT};
+use engine::Native;
 use protocol::{
     abi::{
         CloseMpc, CloseTpc, CreateMpc, CreateTpc, Deposit, DisputeChannels, GetDomain, GetEnded, GetMpc, GetTpc,

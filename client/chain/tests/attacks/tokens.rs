@@ -350,7 +350,7 @@ fn a_token_that_hoards_storage_takes_no_more_than_the_limit_of_its_holders_call(
         let data = DepositPsp22 { token: token.account, amount: UNIT }.call_data(&Native);
         let chain = &mut w.bench.chain;
         let gas_limit = block_on(Chain::dry_run(chain, ann.account(), contract, 0, data.clone())).unwrap().gas_required;
-        let call = ContractCall { contract, value: 0, gas_limit, deposit_limit, data };
+        let call = ContractCall { contract, value: 0, gas_limit, deposit_limit, tip: 0, data };
         block_on(Chain::call(chain, &ann, call)).map(|receipt| receipt.storage_deposit)
     };
     let limit = Some(UNIT / 100);

@@ -10,15 +10,10 @@ mod steps;
 #[path = "../token/mod.rs"]
 mod token;
 
-use chain::{
-    block_on,
-    contract::Contract,
-    costs::Bench,
-    keys::{Keys, Native},
-    Chain, ChainError, ContractCall, Failure, Weight,
-};
+use chain::{block_on, contract::Contract, costs::Bench, keys::Keys, Chain, ChainError, ContractCall, Failure, Weight};
 use codec::Decode;
 use devchain::{Devchain, BLOCK_TIME, EXISTENTIAL_DEPOSIT, GENESIS_TIME, UNIT};
+use engine::Native;
 use honest::{Honest, Lapse};
 use model::{is_due, Call, Lack, Model, Sent};
 use proptest::{
@@ -369,8 +364,14 @@ impl Run {
         let Some(Deployment { chain, contract, .. }) = &mut self.deployed else { return };
         chain.advance(self.pending);
         let data = sent.call.data();
-        let call =
-            ContractCall { contract: contract.account, value: sent.value, gas_limit: GAS, deposit_limit: None, data };
+        let call = ContractCall {
+            contract: contract.account,
+            value: sent.value,
+            gas_limit: GAS,
+            deposit_limit: None,
+            tip: 0,
+            data,
+        };
         let outcome = block_on(Chain::call(chain, &keys, call));
         assert_eq!(Devchain::time(chain), now);
         match outcome {

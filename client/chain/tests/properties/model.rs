@@ -2,8 +2,9 @@
 //!
 //! It shares the plain types and their encoding with `protocol`, and none of its decisions.
 
-use chain::{keys::Native, EXISTENTIAL_DEPOSIT};
+use chain::EXISTENTIAL_DEPOSIT;
 use codec::Encode;
+use engine::Native;
 use protocol::{
     abi::{
         CloseMpc, CloseTpc, CreateMpc, CreateTpc, Deposit, DepositPsp22, DisputeChannels, JoinMpc, LeaveMpc, Message,

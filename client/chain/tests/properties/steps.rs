@@ -5,8 +5,8 @@ use crate::{
     model::{is_due, sum, Call, Model, Sent},
     Run, NOBODY, PAIRS, USERS,
 };
-use chain::keys::Native;
 use devchain::UNIT;
+use engine::Native;
 use proptest::{prelude::*, sample::Index};
 use protocol::{
     abi::{

@@ -1,12 +1,9 @@
 //! The tests' PSP22 token, contracts/token, on any chain. The tests on the embedded chain and on a node share this file.
 #![allow(dead_code)] // No test needs all of it.
 
-use chain::{
-    block_on,
-    keys::{Keys, Native},
-    Chain, ChainError, ContractCall, Instantiation, Receipt,
-};
+use chain::{block_on, keys::Keys, Chain, ChainError, ContractCall, Instantiation, Receipt};
 use codec::{Decode, DecodeAll, Encode};
+use engine::Native;
 use protocol::{
     abi::{Answer, Message},
     AccountId, Balance,
@@ -101,6 +98,6 @@ impl Token {
         let data = message.call_data(&Native);
         let run = block_on(chain.dry_run(keys.account(), self.account, 0, data.clone()))?;
         let (contract, gas_limit) = (self.account, run.gas_required.with_margin());
-        block_on(chain.call(keys, ContractCall { contract, value: 0, gas_limit, deposit_limit: None, data }))
+        block_on(chain.call(keys, ContractCall { contract, value: 0, gas_limit, deposit_limit: None, tip: 0, data }))
     }
 }
