@@ -1,26 +1,21 @@
 //! What a node answers.
 
-use crate::{
-    bytes::Bytes,
-    engine::{account, keys, saved, World, DOMAIN},
-};
-use braid::{
-    engine::{coordinator, party},
-    watcher::Watcher,
-};
+use crate::{bytes::Bytes, engine::stage};
 use chain::{
     block_on,
     contract::{Bundle, Contract, Event},
     keys::{bytes32, Keys},
     node::codec::{bytes, decode, hash, number, Call, Codec},
-    Chain, ChainError, ContractCall, DryRun, Failure, Instantiation, RawEvent, Receipt, Weight,
+    Chain, ChainError, ContractCall, DryRun, Failure, FinalBlock, Instantiation, RawEvent, Receipt, Weight,
 };
 use codec::Encode;
+use engine::{watcher::Watcher, Block, Effect, Engine, Input, Signer};
 use protocol::{
     abi::{Answer, GetDomain, GetEnded, GetMpc, GetTpc, LedgerBalance, NextNonce},
     AccountId, Asset, Balance, MpcId, Timestamp, TpcId,
 };
 use std::sync::LazyLock;
+use testkit::ledger::DOMAIN;
 
 /// A contracts node's metadata.
 const METADATA: &[u8] = include_bytes!("../metadata.scale");
@@ -30,6 +25,13 @@ const VERSIONS: (u32, u32) = (100, 9);
 
 /// The longest list of events that is read.
 const MAX_EVENTS: usize = 8;
+
+/// Who makes transactions.
+pub(crate) static KEYS: LazyLock<Keys> =
+    LazyLock::new(|| Keys::from_suri("//user0").expect("a derivation path is a valid seed"));
+
+/// Somebody else.
+const OTHER: AccountId = AccountId([3; 32]);
 
 pub(crate) static CODEC: LazyLock<Codec> =
     LazyLock::new(|| Codec::new(DOMAIN.genesis_hash, VERSIONS, METADATA).expect("the metadata is a contracts node's"));
@@ -67,7 +69,7 @@ fn metadata(mut answer: Bytes) {
     let Some(events) = answer.piece() else { return };
     let Ok(codec) = Codec::new(DOMAIN.genesis_hash, VERSIONS, answer.0) else { return };
     for call in calls() {
-        drop(codec.sign(keys(0), &call, 7));
+        drop(codec.sign(&KEYS, &call, 7));
     }
     events_of(&codec, events);
 }
@@ -88,14 +90,15 @@ fn ask(answer: &[u8]) {
     drop(block_on(CONTRACT.query(&mut node, &GetTpc { id: TpcId([1; 32]) })));
     drop(block_on(CONTRACT.query(&mut node, &GetMpc { id: MpcId([1; 32]) })));
     drop(block_on(CONTRACT.query(&mut node, &GetEnded { id: TpcId([1; 32]), epoch: 1 })));
-    drop(block_on(CONTRACT.query(&mut node, &LedgerBalance { account: account(0), asset: Asset::Native })));
-    drop(block_on(CONTRACT.query(&mut node, &NextNonce { parties: [account(0), account(1)] })));
+    drop(block_on(CONTRACT.query(&mut node, &LedgerBalance { account: KEYS.account(), asset: Asset::Native })));
+    drop(block_on(CONTRACT.read(&mut node, 1, &[(TpcId([1; 32]), 1)])));
+    drop(block_on(CONTRACT.query(&mut node, &NextNonce { parties: [KEYS.account(), OTHER] })));
 }
 
 /// A block's transaction: what is signed here is recognised, whatever else is.
 fn recognise(transaction: &[u8]) {
     for call in calls() {
-        CODEC.is_call_by(&account(0), &call, transaction);
+        CODEC.is_call_by(&KEYS.account(), &call, transaction);
     }
 }
 
@@ -111,26 +114,48 @@ fn follow(mut told: Bytes) {
     hear(&events);
 }
 
-/// Parties, their watchers and the coordinator hear what a node makes up.
+/// Engines and their watchers hear what a node makes up.
 fn hear(events: &[Event]) {
     if events.is_empty() {
         return;
     }
-    let World { users, mut coordinator, now, .. } = World::at(2);
-    for (index, user) in users.into_iter().enumerate() {
-        let (mut party, mut watcher) = (user.party, Watcher::default());
-        for event in events {
-            watcher.follow(event);
-            for task in watcher.tasks(&party.evidence(), party.account(), now) {
-                task.submission.call_data();
-            }
-            party = saved(party.step(keys(index), now, party::Input::Chain(event.clone()))).0;
+    let mut world = stage::world(2);
+    for index in 0..world.nodes.len() {
+        let mut watcher = Watcher::new(DOMAIN);
+        world.engine(index).into_iter().for_each(|engine| watcher.hold(engine.evidence()));
+        let reading = world.reading(&watcher.unread(true));
+        let node = &mut world.nodes[index];
+        let Some(engine) = &mut node.engine else { continue };
+        let mut number = engine.cursor().block;
+        if let Some(reading) = reading {
+            watcher.read(number, engine.cursor().now, &reading.channels);
         }
-        party.holdings();
-        let _ = party.step(keys(index), Timestamp::MAX, party::Input::Clock);
+        for event in events {
+            number += 1;
+            let block = Block { number, time: engine.cursor().now + 1, events: vec![event.clone()], reading: None };
+            watcher.block(&block);
+            for rescue in watcher.rescues() {
+                rescue.call.call_data(&engine::Native);
+            }
+            watcher.settlements(&engine.account());
+            step(engine, &node.key, Input::Block(block));
+        }
+        // Whatever follows from it in time.
+        let block = Block { number: number + 1, time: Timestamp::MAX, events: vec![], reading: None };
+        watcher.block(&block);
+        watcher.settlements(&engine.account());
+        watcher.next_deadline(&OTHER);
+        step(engine, &node.key, Input::Block(block));
+        step(engine, &node.key, Input::Tick(1_000_000_000));
     }
-    for event in events {
-        coordinator = saved(coordinator.step(coordinator::Input::Chain(event.clone()))).0;
+}
+
+/// A step. The calls that follow from it can be made.
+fn step(engine: &mut Engine, signer: &dyn Signer, input: Input) {
+    for effect in engine.apply(signer, input).effects {
+        if let Effect::Call { call, .. } = effect {
+            call.call_data(&engine::Native);
+        }
     }
 }
 
@@ -151,8 +176,8 @@ fn calls() -> [Call; 3] {
     let gas_limit = Weight { ref_time: 1, proof_size: 1 };
     [
         Call::Instantiate(Instantiation { code: vec![0; 8], data: data.clone(), salt: vec![] }),
-        Call::Contract(ContractCall { contract, value: 1, gas_limit, deposit_limit: None, data }),
-        Call::Transfer(account(1), 1),
+        Call::Contract(ContractCall { contract, value: 1, gas_limit, deposit_limit: None, tip: 0, data }),
+        Call::Transfer(OTHER, 1),
     ]
 }
 
@@ -200,7 +225,15 @@ impl Chain for Node {
         Self::refuse()
     }
 
-    async fn events(&mut self, _: u32) -> Result<Vec<RawEvent>, ChainError> {
+    async fn final_block(&mut self, _: u32) -> Result<FinalBlock, ChainError> {
+        Self::refuse()
+    }
+
+    async fn query(&mut self, _: u32, _: AccountId, _: Vec<u8>) -> Result<Vec<u8>, ChainError> {
+        Ok(self.answer.clone())
+    }
+
+    async fn unfinal_events(&mut self, _: u32) -> Result<Vec<RawEvent>, ChainError> {
         Self::refuse()
     }
 

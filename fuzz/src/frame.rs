@@ -1,6 +1,6 @@
 //! What a peer sends.
 
-use braid::engine::message::Message;
+use engine::Message;
 
 /// A frame is refused, or it is the only one of its message.
 pub fn run(data: &[u8]) {

@@ -2,7 +2,7 @@
 //! does not hold that always should.
 //!
 //! - [`frame`], what a peer sends
-//! - [`engine`], what parties and a coordinator do with it, among hostile peers and on a chain
+//! - [`engine`], what engines do with it, beside a hostile peer and on a chain
 //! - [`stored`], what is read from disk
 //! - [`answers`], what a node answers
 //! - [`text`], what users and their files say

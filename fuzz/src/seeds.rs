@@ -1,149 +1,185 @@
-//! Writes what the search starts from, where our own code makes it: real frames, stored states, and things to happen.
+//! Writes what the search starts from, where our own code makes it: real frames, stored records, and things to happen.
 
 use crate::{
-    answers::CODEC,
-    engine::{account, keys, World, DOMAIN, STAKE},
+    answers::{CODEC, KEYS},
+    bytes::Bytes,
+    engine::{
+        stage::{self, ASSETS, COORDINATOR, NODES, STAKE},
+        step, Run,
+    },
 };
-use braid::engine::{
-    message::{Message, Payment, Scope},
-    party::Command,
-};
-use chain::{
-    contract::Bundle,
-    keys::{bytes32, Native},
-    node::codec::Call,
-    ContractCall, Weight, UNIT,
-};
+use braid::evidence;
+use chain::{contract::Bundle, keys::bytes32, node::codec::Call, ContractCall, Weight};
 use codec::Encode;
-use planning::Transfer;
+use engine::{Channel, Message, Native};
 use protocol::{
     abi::{Answer, CreateTpc, Deposit, Message as _, SplitTpc, UpdateChannels, Withdraw, MESSAGES},
     event::{
         ChannelDisputed, ChannelSettled, Deposited, Disputed, MpcClosed, MpcCreated, MpcJoined, MpcLeft, Settled,
         TpcClosed, TpcCreated, TpcToppedUp, TpcWithdrawn, Updated, Withdrawn,
     },
-    AccountId, Asset, Entry, Mpc, PartySignature, Resolution, Signature, TpcCreation, TpcId, Update,
+    AccountId, Asset, Entry, Mpc, MpcId, PartySignature, Resolution, Signature, TpcCreation, TpcId, Update,
 };
 use serde_json::json;
 use std::{collections::BTreeMap, fs, path::Path};
+use testkit::ledger::DOMAIN;
 
-/// Delivers everything, and keeps a frame of each kind of message.
-fn listen(world: &mut World, frames: &mut BTreeMap<String, Vec<u8>>) {
-    loop {
-        let heard = (0..4).filter(|index| world.hear(*index)).count();
-        match world.wire.pop_front() {
-            Some(letter) => {
-                let message = Message::from_frame(&letter.frame).expect("a user sends frames");
-                let text = format!("{message:?}");
-                let names = text.split(|letter: char| !letter.is_alphanumeric());
-                let names: Vec<_> = names.filter(|name| name.starts_with(char::is_uppercase)).take(2).collect();
-                frames.entry(names.join("-")).or_insert_with(|| letter.frame.clone());
-                world.deliver(letter);
-            }
-            None if heard == 0 => return,
-            None => {}
-        }
-    }
-}
-
-/// What users do in a world that has come some way: each line at once.
-fn story(world: &World) -> Vec<Vec<(usize, Command)>> {
-    let (peer, valid_until) = (account(1), world.now + 1_000_000);
-    let mut channels = world.users[0].party.channels().iter();
-    let tpc = channels.find(|(_, channel)| channel.owners.parties[1] == peer).map(|(tpc, _)| *tpc);
-    let mpc = world.chain.mpcs().next();
-    let mut story = vec![vec![(
-        0,
-        Command::OpenTpc { peer, nonce: 1, own: STAKE, theirs: 0, value: STAKE, window: 20_000, valid_until },
-    )]];
-    if let (Some(tpc), None) = (tpc, mpc) {
-        let pay = |amount| Command::PayTpc { tpc, amount };
-        let parts = vec![(STAKE / 2, STAKE), (STAKE / 4, 0), (STAKE / 4, 0)];
-        story.extend([
-            vec![(0, Command::SplitTpc { channels: vec![tpc], parts, valid_until })],
-            vec![(1, Command::SplitTpc { channels: vec![tpc], parts: vec![(STAKE, STAKE / 2)], valid_until })],
-            vec![(0, pay(UNIT)), (1, pay(2 * UNIT))],
-            vec![(1, pay(20 * STAKE)), (0, pay(0))],
-            vec![(0, Command::TopUpTpc { tpc, own: UNIT, theirs: 0, valid_until })],
-            vec![(1, Command::WithdrawTpc { tpc, own: UNIT, theirs: UNIT, valid_until })],
-            vec![(0, Command::CloseTpc { tpc, valid_until }), (1, pay(1))],
-        ]);
-    }
-    let host = world.users[2].party.channels().keys().next().copied();
-    if let (Some(tpc), Some(mpc), Some(host)) = (tpc, mpc, host) {
-        let pay = |amount, confirm| {
-            let transfers = vec![Transfer { from: account(0), to: account(1), amount }];
-            Command::Pay(Payment { mpc, transfers, scope: Scope::All, confirm })
-        };
-        story.extend([
-            vec![(0, pay(UNIT, true)), (1, pay(UNIT, false))],
-            vec![(0, pay(90 * UNIT, true))],
-            vec![(0, pay(1_000 * UNIT, true))],
-            vec![(0, Command::LeaveMpc { tpc, valid_until })],
-            vec![(0, Command::JoinMpc { mpc, host, tpc, valid_until })],
-            vec![(0, Command::CloseMpc { mpc, valid_until })],
-        ]);
-    }
-    story
+/// The place of a channel among all, as inputs name it.
+fn place(a: usize, b: usize, asset: Asset) -> u8 {
+    let run = Run::at(1);
+    let parties = [run.world.account(a), run.world.account(b)];
+    let found = |owners: &protocol::Owners| owners.parties == parties && owners.asset == asset;
+    let place = run.channels().values().position(found).expect("the users have channels");
+    u8::try_from(place).expect("there are few")
 }
 
 /// What happens in the engine, as its input says it.
 fn scripts() -> Vec<(&'static str, Vec<u8>)> {
-    const CALM: &[u8] = &[3];
-    let command = |user: u8, kind: u8, own: u8, rest: &[u8]| [&[0, user, kind, own, 1, 200], rest].concat();
-    let pay = |user: u8, amount: u8| command(user, 1, amount, &[0]);
+    const CALM: &[u8] = &[4];
+    const NEXT: &[u8] = &[5];
+    const LOSE: &[u8] = &[7];
+    // 4 s, and the longest there is.
+    const WAIT: &[u8] = &[13, 4];
+    const LONG: &[u8] = &[13, 7];
+    // Nobody is the adversary, a user is, or the coordinator is, and applications say yes to nothing.
+    let (honest, hostile, coordinator) = (0, 4 + 12, 8 + 12);
     let script = |stage: u8, steps: &[&[u8]]| [&[stage], &steps.concat()[..]].concat();
-    let in_group = |user: u8| command(user, 12, 1, &[0, 0, 1, user, 1 - user, 3]);
-    let unasked = |user: u8| command(user, 12, 1, &[0, 2, 1, user, 1 - user, 3]);
-    // Both honest users sign, and their answers are lost to all but the adversary.
-    let kept = |user: u8| [unasked(user), vec![4, 4, 4, 6, 4, 6, 6, 12, 0]].concat();
+    let command =
+        |node: u8, kind: u8, own: u8, theirs: u8, rest: &[u8]| [&[0, node, kind, own, theirs, 48], rest].concat();
+    let (ab, ac, bc) = (place(0, 1, ASSETS[0]), place(0, 2, ASSETS[0]), place(1, 2, ASSETS[0]));
+    let token = place(0, 1, ASSETS[1]);
+    let pay = |from: u8, to: u8, tpc: u8, amount: u8| command(from, 10, 0, 0, &[0, 1, tpc, from, to, 0, amount]);
+    let group = |from: u8, to: u8, how: u8, amount: u8| command(from, 10, 0, 0, &[how, 1, 0, from, to, 0, amount]);
+    let along = command(0, 10, 0, 0, &[5, 1, ac, 0, 5, bc, 1, 5, 0, 1, 0, 5]);
+    let (close, top_up, withdraw) =
+        (command(0, 1, 0, 0, &[ab]), command(0, 2, 10, 0, &[ab]), command(1, 3, 5, 5, &[ab]));
+    let split = command(0, 4, 20, 10, &[0, ab, 2]);
+    let leave = command(0, 6, 0, 0, &[ab]);
+    let join = command(0, 5, 0, 0, &[0, ac, ab]);
+    let create = |registered: u8| command(0, 7, 0, 0, &[3, registered, 9, 7]);
+    let dissolve = command(1, 8, 0, 0, &[0]);
+    let appoint = |node: u8, who: u8, term: u8| command(node, 9, 0, 0, &[0, who, term]);
+    let dispute = |node: u8, tpc: u8, how: u8| command(node, 21, 0, 0, &[how, tpc]);
+    let permit = |node: u8| command(node, 17, 200, 0, &[2, 0, 0, 50]);
+    let answer = |node: u8, accept: u8| command(node, 19, 0, 0, &[0, accept]);
+    let checkpoint = |node: u8, tpc: u8| command(node, 20, 0, 0, &[0, tpc]);
+    let dies = |node: u8, how: u8| vec![15, node, how];
+    let away = |node: u8, time: u8| vec![16, node, time];
+    let lost = |node: u8, told: u8| vec![17, node, told];
+    // The adversary completes what it can and brings it.
+    let bring = |which: u8| vec![18, 0, 2, which];
+    let old_dispute = |node: u8, tpc: u8, then: u8| vec![18, node, 1 + 4 * then, 0, tpc];
+    let head = |node: u8, tpc: u8| vec![19, node, 1, 16, tpc, 0, 0];
+    // The adversary asks for a signature over a channel as leader.
+    let update =
+        |to: u8, right: u8, tpc: u8, moved: u8| vec![10, to, 0, 1, right, 0, 1, 200, 1, to, 2, 0, 3, 0, tpc, 1, moved];
+    let propose = |to: u8, tpc: u8, moved: u8| vec![10, to, 4, 1, 2, 0, 1, 200, 1, to, 2, 0, 3, 0, tpc, 1, moved];
+    let wants = |to: u8, kind: u8, tpc: u8| vec![10, to, 11, kind, 3, 2, 48, tpc, 0, 0, 0];
     vec![
-        ("open", script(0, &[&command(0, 0, 100, &[1, 1]), CALM, &pay(0, 5), CALM, &pay(1, 7), CALM])),
-        ("payments-cross", script(1, &[&pay(0, 5), &pay(1, 7), &[4], &[4], &[4], &[4], CALM])),
-        ("lost", script(1, &[&pay(0, 5), &[6], &pay(0, 6), &[11, 0, 1], &[4], &pay(0, 7), CALM])),
-        ("close", script(1, &[&pay(0, 5), CALM, &command(1, 3, 0, &[0]), CALM])),
-        ("top-up", script(1, &[&command(0, 5, 10, &[0]), CALM, &command(1, 6, 5, &[0]), CALM, &pay(1, 5), CALM])),
-        ("split", script(1, &[&command(0, 7, 20, &[0, 2]), CALM, &pay(0, 5), &command(1, 7, 0, &[0, 4, 1]), CALM])),
+        ("open", script(honest, &[&command(0, 0, 100, 50, &[1, 0, 0]), CALM, WAIT, CALM, &pay(0, 1, 0, 5), CALM])),
+        ("open-with-nobody", script(honest, &[&command(0, 0, 100, 0, &[2, 0, 1]), LOSE, &dies(0, 1), WAIT, CALM])),
+        ("payments-cross", script(honest + 1, &[&pay(0, 1, ab, 5), &pay(1, 0, ab, 7), NEXT, NEXT, NEXT, NEXT, CALM])),
+        ("lost", script(honest + 1, &[&pay(0, 1, ab, 5), LOSE, &pay(0, 1, ab, 6), &dies(0, 1), NEXT, WAIT, CALM])),
+        ("repeated", script(honest + 1, &[&pay(0, 1, ab, 5), &[6, 0], &[6, 0], NEXT, NEXT, &[6, 1], WAIT, CALM])),
+        ("close", script(honest + 1, &[&pay(0, 1, ab, 5), CALM, &close, CALM, WAIT])),
+        ("top-up", script(honest + 1, &[&top_up, CALM, WAIT, &withdraw, CALM, WAIT, &pay(1, 0, ab, 5), CALM])),
+        ("split", script(honest + 1, &[&split, CALM, WAIT, CALM, &pay(0, 1, ab, 5), CALM])),
+        ("request", script(honest + 13, &[&command(1, 10, 0, 0, &[0, 1, ab, 0, 1, 0, 9]), CALM, &answer(0, 0), CALM])),
+        ("permit", script(honest + 13, &[&permit(0), &command(2, 10, 0, 0, &[0, 1, ac, 0, 2, 0, 9]), CALM])),
+        ("path", script(honest + 13, &[&along, CALM, &answer(2, 0), CALM, WAIT, CALM])),
+        ("cancel", script(honest + 1, &[&pay(0, 1, ab, 5), LOSE, &command(0, 16, 0, 0, &[0]), WAIT, CALM])),
+        ("dispute", script(honest + 1, &[&pay(0, 1, ab, 5), CALM, &dispute(1, ab, 0), WAIT, &lost(1, 0), LONG, WAIT])),
         (
-            "merge",
-            script(1, &[&command(0, 7, 20, &[0, 1]), CALM, &command(0, 7, 0, &[0, 8, 1, 2]), CALM, &pay(0, 5), CALM]),
+            "renew",
+            script(honest + 1, &[&pay(0, 1, ab, 5), NEXT, LOSE, &dispute(0, ab, 1), LONG, &pay(0, 1, ab, 6), CALM]),
         ),
-        ("dispute", script(1, &[&pay(0, 5), CALM, &command(1, 10, 0, &[0]), CALM, &[10, 9, 13, 0, 9, 1], CALM])),
         (
             "old-state",
-            script(1, &[&pay(0, 5), CALM, &command(0, 2, 0, &[0]), &pay(1, 9), CALM, &[14, 2, 0, 13, 0], CALM]),
+            script(hostile + 1, &[&pay(0, 2, ac, 5), CALM, &old_dispute(2, ac, 0), &away(0, 60), LONG, WAIT]),
         ),
-        ("altered", script(1, &[&pay(2, 5), &[7, 38, 1, 0], &[7, 46, 3, 0], &[7, 50, 255, 0], CALM])),
-        ("braid", script(1, &[&command(0, 4, 0, &[9]), CALM, &in_group(0), CALM, &command(1, 14, 0, &[0]), CALM])),
-        ("group", script(2, &[&in_group(0), CALM, &in_group(1), CALM, &command(2, 13, 0, &[0]), CALM])),
-        ("time-out", script(2, &[&in_group(0), &[4, 4, 4, 6], &[12, 0], &in_group(1), CALM])),
-        ("leave", script(2, &[&command(0, 9, 0, &[0]), CALM, &command(0, 8, 0, &[0, 1, 0]), CALM, &in_group(0), CALM])),
+        ("head", script(honest + 1, &[&head(0, ab), &pay(0, 1, ab, 5), CALM, WAIT, &pay(0, 1, ab, 6), CALM])),
+        ("braid", script(honest + 1, &[&create(1), CALM, WAIT, CALM, &group(0, 1, 1, 5), CALM])),
         (
-            "group-dispute",
-            script(2, &[&in_group(0), CALM, &command(1, 11, 0, &[2, 0, 1]), CALM, &[10, 9], CALM, &pay(0, 1)]),
+            "register",
+            script(honest + 1, &[&create(0), CALM, WAIT, CALM, &group(0, 1, 7, 5), CALM, &dissolve, CALM, WAIT]),
         ),
+        ("group", script(honest + 2, &[&group(0, 1, 1, 5), CALM, &group(1, 2, 7, 6), CALM, &group(2, 0, 4, 7), CALM])),
         (
-            "group-settle",
-            script(2, &[&command(1, 11, 0, &[0, 0]), CALM, &[10, 9, 15, 1, 0, 0], CALM, &in_group(0), CALM]),
+            "group-too-much",
+            script(honest + 2, &[&group(0, 1, 1, 252), &group(1, 2, 1, 253), CALM, &pay(0, 1, token, 5), CALM]),
         ),
-        ("renew", script(1, &[&pay(0, 5), CALM, &[15, 0, 5, 0, 15, 1, 5, 1], CALM, &[10, 9], CALM, &pay(0, 1), CALM])),
-        ("group-renew", script(2, &[&[15, 0, 5, 0], CALM, &[10, 9], CALM, &in_group(0), CALM, &in_group(1), CALM])),
-        ("renew-then-settle", script(2, &[&[15, 2, 5, 1, 15, 1, 1, 1], CALM, &[10, 9], &in_group(0), CALM])),
-        ("kept", script(2, &[&kept(0), &[15, 2, 2, 0], &in_group(1), CALM])),
-        ("kept-and-replaced", script(2, &[&kept(0), &in_group(1), CALM, &[15, 2, 2, 0], CALM, &[15, 2, 2, 1], CALM])),
+        ("group-hangs", script(honest + 3, &[&group(0, 1, 7, 5), NEXT, NEXT, LOSE, &dies(3, 1), LONG, CALM])),
+        ("group-dispute", script(honest + 3, &[&group(0, 1, 7, 5), CALM, &dispute(1, ab, 0), CALM, LONG, WAIT, CALM])),
+        ("leave", script(honest + 3, &[&leave, CALM, WAIT, CALM, &join, CALM, WAIT, CALM, &group(0, 1, 1, 3), CALM])),
+        ("leave-unregistered", script(honest + 2, &[&leave, CALM, &join, CALM, &group(0, 1, 1, 3), CALM])),
+        ("coordinators", script(honest + 2, &[&appoint(0, 2, 1), &appoint(1, 2, 1), CALM, &group(0, 1, 1, 5), CALM])),
+        ("dissolve", script(honest + 2, &[&dissolve, CALM, &pay(0, 1, ab, 5), CALM])),
+        ("checkpoint", script(honest + 1, &[&pay(0, 1, ab, 5), CALM, &checkpoint(1, ab), &lost(1, 1), WAIT, WAIT])),
         (
-            "kept-in-a-dispute",
-            script(2, &[&kept(0), &[15, 2, 1, 1, 15, 2, 1, 2], CALM, &[10, 9], &in_group(0), &[15, 2, 2, 0], CALM]),
-        ),
-        (
-            "kept-until-renewed",
+            "theft",
             script(
-                2,
-                &[&kept(0), &[15, 2, 5, 1, 15, 2, 5, 2], CALM, &[10, 9], CALM, &in_group(0), &[15, 2, 2, 0], CALM],
+                hostile + 1,
+                &[&update(0, 0, ac, 9), &update(0, 0, ac, 130), &propose(0, ac, 9), CALM, &bring(0), WAIT],
             ),
         ),
-        ("made-up", script(2, &[&[8, 2, 0, 34, 0, 1, 20], &[7; 32], &[8, 3, 1, 34, 0, 1, 20], &[7; 32]])),
+        (
+            "theft-in-a-group",
+            script(coordinator + 2, &[&update(0, 1, ab, 9), &group(0, 1, 7, 3), CALM, &bring(0), WAIT]),
+        ),
+        (
+            "wants",
+            script(
+                hostile + 1,
+                &[&wants(0, 1, ac), &wants(0, 2, ac), &wants(1, 3, bc), &wants(0, 4, ac), &bring(0), WAIT],
+            ),
+        ),
+        ("kept", script(hostile + 2, &[&group(0, 1, 7, 5), NEXT, NEXT, NEXT, LOSE, LOSE, LOSE, &bring(0), WAIT, LONG])),
+        ("silent", script(hostile + 24 + 2, &[&group(0, 1, 7, 5), NEXT, NEXT, &pay(0, 2, ac, 5), NEXT, NEXT])),
+        (
+            "altered",
+            script(hostile + 1, &[&pay(2, 0, ac, 5), &[8, 180, 1, 0], &[8, 220, 3, 0], &[8, 250, 255, 0], CALM]),
+        ),
+        (
+            "made-up",
+            script(hostile + 2, &[&[9, 0, 36, 0, 3, 4], &[7; 34], &[12, 1, 0], &[10, 3, 14, 0, 1, 1, ac, 0, 0, 0]]),
+        ),
+        ("connected", script(honest + 1, &[&pay(0, 1, ab, 5), LOSE, &[20, 0, 1], CALM, &[21, 0, 0, ab], CALM])),
     ]
+}
+
+/// The kind of a message, and of what is in it if that has kinds.
+fn kind(message: &Message) -> String {
+    let text = format!("{message:?}");
+    let names = text.split(|letter: char| !letter.is_alphanumeric());
+    let mut names = names.filter(|name| name.starts_with(char::is_uppercase));
+    let first = names.next().unwrap_or_default().to_owned();
+    match (message, names.find(|name| *name != "RoundId" && *name != "AccountId")) {
+        (Message::Agree { .. } | Message::Update { .. } | Message::Propose { .. }, Some(second)) => {
+            format!("{first}-{second}")
+        }
+        _ => first,
+    }
+}
+
+/// Lets a script happen, and keeps a frame of each kind of message.
+fn listen(script: &[u8], frames: &mut BTreeMap<String, Vec<u8>>) -> Run {
+    let mut bytes = Bytes(script);
+    let [stage] = bytes.array().expect("a script has a stage");
+    let mut run = Run::at(stage);
+    while step(&mut run, &mut bytes).is_some() {
+        for letter in run.heard() {
+            frames.entry(kind(&letter.message)).or_insert_with(|| letter.message.frame());
+        }
+    }
+    run
+}
+
+/// A channel of the first user, and its group.
+fn own_channel() -> (TpcId, Channel, MpcId) {
+    let world = stage::world(2);
+    let engine = world.engine(0).expect("nobody is dead");
+    let (tpc, channel) = engine.channels().next().expect("the users have channels");
+    (*tpc, channel.clone(), channel.mpc.expect("the users have a group"))
 }
 
 /// An event's name and its encoded fields.
@@ -151,20 +187,19 @@ type Named = (&'static str, Vec<u8>);
 
 /// What the chain may tell of a channel and a group that the users are in: events by their names and fields.
 fn told() -> Vec<(&'static str, Vec<Named>)> {
-    let world = World::at(2);
-    let (tpc, channel) = world.users[0].party.channels().iter().next().expect("the users have channels");
-    let (tpc, mpc, deadline) = (*tpc, world.chain.mpcs().next().expect("the users have a group"), world.now + 1);
+    let (tpc, channel, mpc) = own_channel();
+    let (owner, deadline) = (channel.owners.parties[0], stage::world(2).now() + 1);
     let Entry { epoch, version, balances, .. } = channel.latest;
-    let (then, credited, account) = (Resolution::Renew, [false, true], account(0));
+    let (then, credited, account) = (Resolution::Renew, [false, true], owner);
     let entries = vec![Entry { version: version + 1, ..channel.latest }];
     let disputed = |then| Disputed { channels: vec![ChannelDisputed { tpc, epoch, version, deadline, then }] };
     let settled = Settled { channels: vec![ChannelSettled { tpc, epoch, version, balances, credited }] };
     let (other, parts) = (TpcId([7; 32]), vec![(tpc, balances), (TpcId([8; 32]), [1, 1])]);
     let split = protocol::event::TpcSplit { from: vec![tpc, other], epoch: epoch + 1, parts };
-    let created = TpcCreated { tpc: other, owners: channel.owners, balances, by: account, deposited: UNIT };
+    let created = TpcCreated { tpc: other, owners: channel.owners, balances, by: account, deposited: 1 };
     let topped_up = TpcToppedUp { tpc, epoch: epoch + 1, balances, added: [1, 0] };
     let withdrawn = TpcWithdrawn { tpc, epoch: epoch + 2, balances, amounts: [1, 0], credited };
-    let (asset, amount) = (Asset::Native, UNIT);
+    let (asset, amount) = (Asset::Native, 1);
     let tpcs = vec![tpc];
     vec![
         (
@@ -223,8 +258,8 @@ const EXTRINSIC_SUCCESS: &[u8] = &[0, 1, 0, 0, 0, 0, 0, 3, 0xb7, 0xfe, 0xc7, 0x9
 
 /// What the contract answers to questions.
 fn write_answers() {
-    let world = World::at(2);
-    let tpc = world.chain.channels_of(account(0), world.now).into_values().next();
+    let world = stage::world(2);
+    let tpc = world.ledger.tpcs().next().map(|(_, stored)| *stored);
     let answer = |name: &str, answer: Vec<u8>| write("answers", name, &[vec![3], answer].concat());
     answer("answer-tpc", Answer::Ok(tpc).encode());
     answer("answer-mpc", Answer::Ok(Some(Mpc { channels: 3 })).encode());
@@ -235,9 +270,8 @@ fn write_answers() {
 
 /// Calls of the contract as bytes, and a bundle that describes it.
 fn write_calls() {
-    let world = World::at(2);
-    let (tpc, channel) = world.users[0].party.channels().iter().next().expect("the users have channels");
-    let (signatures, valid_until, last) = ([Signature([9; 64]); 2], world.now, channel.latest);
+    let (_, channel, _) = own_channel();
+    let (signatures, valid_until, last) = ([Signature([9; 64]); 2], stage::world(2).now(), channel.latest);
     let creation = TpcCreation {
         parties: channel.owners.parties,
         nonce: 1,
@@ -248,16 +282,15 @@ fn write_calls() {
     };
     let parts = vec![[STAKE, 0], [0, STAKE]];
     let split = protocol::TpcSplit { last: vec![last, Entry { tpc: TpcId([7; 32]), ..last }], parts, valid_until };
-    let signed = PartySignature { party: account(0), signature: signatures[0] };
+    let signed = PartySignature { party: channel.owners.parties[0], signature: signatures[0] };
     let update = UpdateChannels {
         update: Update { entries: vec![last] },
         owners: vec![channel.owners],
         signatures: vec![signed],
     };
-    assert_eq!(last.tpc, *tpc);
     let calls = [
         ("deposit", Deposit {}.call_data(&Native)),
-        ("withdraw", Withdraw { amount: UNIT }.call_data(&Native)),
+        ("withdraw", Withdraw { amount: 1 }.call_data(&Native)),
         ("create", CreateTpc { creation, signatures }.call_data(&Native)),
         ("split", SplitTpc { split, signatures }.call_data(&Native)),
         ("update", update.call_data(&Native)),
@@ -269,9 +302,10 @@ fn write_calls() {
             value: 0,
             gas_limit: Weight { ref_time: 1_000_000_000, proof_size: 100_000 },
             deposit_limit: None,
+            tip: 0,
             data,
         };
-        let transaction = CODEC.sign(keys(0), &Call::Contract(call), 1).expect("the call fits the metadata");
+        let transaction = CODEC.sign(&KEYS, &Call::Contract(call), 1).expect("the call fits the metadata");
         write("answers", &format!("transaction-{name}"), &[&[4], &transaction[..]].concat());
     }
     let label = |(name, _): &(&str, _)| json!({ "label": name });
@@ -290,35 +324,38 @@ fn write(target: &str, name: &str, seed: &[u8]) {
     fs::create_dir_all(&folder).and_then(|()| fs::write(folder.join(name), seed)).expect("a seed can be written");
 }
 
+/// Scripts after which somebody stores what is of interest: something is in flight, or a group is led.
+const STORED: [&str; 8] =
+    ["open-with-nobody", "lost", "split", "path", "group-hangs", "group", "theft-in-a-group", "silent"];
+
 #[test]
 #[ignore = "it writes files: run it after a change of what is sent or stored"]
 fn seeds_are_written() {
     let mut frames = BTreeMap::new();
-    let mut stored = vec![];
-    for stage in 0..3 {
-        let mut world = World::at(stage);
-        for (number, line) in story(&world.clone()).into_iter().enumerate() {
-            line.into_iter().for_each(|(user, command)| world.command(user, command));
-            if number == 3 {
-                stored.push((format!("party-asking-{stage}"), [vec![1], world.users[0].party.encode()].concat()));
-            }
-            listen(&mut world, &mut frames);
-            if [1, 3].contains(&number) {
-                let party = &world.users[1].party;
-                stored.push((format!("states-{stage}-{number}"), [vec![0], party.evidence().to_bytes()].concat()));
-                stored.push((format!("party-{stage}-{number}"), [vec![1], party.encode()].concat()));
-                stored.push((format!("coordinator-{stage}-{number}"), [vec![2], world.coordinator.encode()].concat()));
+    for (name, script) in scripts() {
+        let run = listen(&script, &mut frames);
+        write("engine", name, &script);
+        for node in (0..NODES).filter(|node| STORED.contains(&name) && [0, 2, COORDINATOR].contains(node)) {
+            // The frame of a peer, and then the records.
+            let frame = run.mail.front().map(|letter| letter.message.frame()).unwrap_or_default();
+            let records = run.world.nodes[node].store.0.iter().filter(|(key, _)| key.first() != Some(&engine::PAST));
+            let records: Vec<_> = records.flat_map(|(key, value)| [piece(key), piece(value)]).collect();
+            let number = u8::try_from(node).expect("there are few");
+            let seed = [vec![1, number], piece(&frame), records.concat()].concat();
+            write("stored", &format!("records-{name}-{node}"), &seed);
+            if let Some(engine) = run.world.engine(node).filter(|_| node == 0) {
+                let evidence = evidence::to_bytes(&engine.evidence());
+                write("stored", &format!("states-{name}"), &[vec![0], evidence].concat());
             }
         }
     }
-    let mut world = World::at(1);
-    let (channels, valid_until) = (world.channels(), world.now);
-    world.command(0, Command::CreateMpc { channels, valid_until });
-    listen(&mut world, &mut frames);
     frames.iter().for_each(|(kind, frame)| write("frame", kind, frame));
-    stored.iter().for_each(|(name, seed)| write("stored", name, seed));
     write_told();
     write_answers();
     write_calls();
-    scripts().iter().for_each(|(name, script)| write("engine", name, script));
+}
+
+fn piece(bytes: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(bytes.len()).expect("it is short");
+    [&length.to_le_bytes(), bytes].concat()
 }

@@ -1,7 +1,7 @@
 //! Feeds every target what it starts from, and what was once found with it.
 
-use braid::engine::message::Message;
 use braid_fuzz::TARGETS;
+use engine::Message;
 use std::{
     fs,
     path::{Path, PathBuf},

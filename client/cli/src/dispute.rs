@@ -5,10 +5,14 @@ use crate::{
     output::{units, CallCost},
     watch::Brought,
 };
-use anyhow::{bail, Result};
-use braid::watch::{load_states, Watch};
-use chain::{contract::Event, keys::Keys, submission::Submission};
-use protocol::{abi::DisputeChannels, Resolution, Timestamp};
+use anyhow::{bail, ensure, Result};
+use braid::{evidence, watchtower::Why};
+use chain::{
+    contract::{CallError, Event},
+    keys::Keys,
+};
+use engine::Call;
+use protocol::{abi::DisputeChannels, Error, Resolution, Timestamp};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -47,14 +51,28 @@ pub async fn run(options: &Options) -> Result<()> {
     // Before the clocks start, so that nobody has to answer what its own owner knows better.
     let mut brought = vec![];
     if let Some(path) = &options.states {
-        let evidence = load_states(path)?;
-        let mut watch = Watch::start(contract.clone(), &mut chain, &evidence).await?;
-        channels.iter().for_each(|tpc| watch.bring(*tpc));
-        brought.extend(watch.look(&mut chain, &keys, &evidence).await?.iter().map(Brought::from));
+        let states = evidence::load(path)?;
+        // Otherwise the clock would start at the older state on chain.
+        if let Some(unknown) = channels.iter().find(|tpc| !states.channels.contains_key(*tpc)) {
+            bail!("{} has nothing of channel {unknown}: name the file that its owner's party writes", path.display());
+        }
+        let mut newest: Vec<_> = channels.iter().filter_map(|tpc| states.newest(tpc)).cloned().collect();
+        newest.dedup();
+        for call in Call::of_updates(newest) {
+            let outcome = contract.submit(&mut chain, &keys, 0, 0, &call).await.map(|called| called.receipt);
+            // That the contract has them already is as good.
+            if let Err(error) = &outcome {
+                ensure!(
+                    matches!(error, CallError::Contract(Error::NothingNewer)),
+                    "the newest states are not on chain, so nothing is disputed: {error}"
+                );
+            }
+            brought.push(Brought::new(call.name(), Why::Answer, &outcome));
+        }
     }
     let then = if options.renew { Resolution::Renew } else { Resolution::Settle };
-    let dispute = Submission::DisputeChannels(DisputeChannels { channels: channels.clone(), then });
-    let called = contract.submit(&mut chain, &keys, 0, &dispute).await?;
+    let dispute = Call::from(DisputeChannels { channels: channels.clone(), then });
+    let called = contract.submit(&mut chain, &keys, 0, 0, &dispute).await?;
     let disputed: Vec<_> = called
         .events
         .iter()
@@ -67,7 +85,7 @@ pub async fn run(options: &Options) -> Result<()> {
     let Some(deadline_ms) = disputed.iter().map(|channel| channel.deadline).max() else {
         bail!("the contract did not say until when")
     };
-    let call = CallCost::new(dispute.message(), &called.receipt);
+    let call = CallCost::new(dispute.name(), &called.receipt);
     let started = Started { channels: disputed.len(), deadline_ms, brought, call };
     let newer = started.brought.iter().filter(|call| call.refusal.is_none()).count();
     let rows = [

@@ -5,7 +5,8 @@ use crate::{
     output::{units, CallCost},
 };
 use anyhow::Result;
-use chain::{contract::Event, keys::Keys, submission::Submission, Chain};
+use chain::{contract::Event, keys::Keys, Chain};
+use engine::Call;
 use protocol::abi::{GetTpc, SettleChannels};
 
 /// What `braid settle` is asked for.
@@ -39,9 +40,9 @@ pub async fn run(options: &Options) -> Result<()> {
     if let Some(deadline) = last.filter(|deadline| options.wait || *deadline < chain.now()) {
         chain.wait_until(&keys, deadline).await?;
     }
-    let settle = Submission::SettleChannels(SettleChannels { channels: channels.clone() });
-    let called = contract.submit(&mut chain, &keys, 0, &settle).await?;
-    let call = CallCost::new(settle.message(), &called.receipt);
+    let settle = Call::from(SettleChannels { channels: channels.clone() });
+    let called = contract.submit(&mut chain, &keys, 0, 0, &settle).await?;
+    let call = CallCost::new(settle.name(), &called.receipt);
     let settled: Vec<_> = called
         .events
         .iter()

@@ -1,29 +1,27 @@
-//! `braid watch`: a watcher at work, in the user's place.
+//! `braid watch`: a watchtower, in the users' place.
 
 use crate::{
     options::DeploymentOptions,
-    output::{print_line, CallCost},
+    output::{print_line, units, CallCost},
 };
-use anyhow::{ensure, Result};
-use braid::{
-    watch::{load_states, Attempt, Watch},
-    watcher::Why,
+use anyhow::Result;
+use braid::watchtower::{Said, Watchtower, Why, ENOUGH};
+use chain::{
+    contract::CallError,
+    keys::{address, Keys},
+    Receipt,
 };
-use chain::{keys::Keys, Chain};
 use serde::Serialize;
-use std::{path::PathBuf, time::Duration};
-
-/// How often the chain is looked at.
-const PAUSE: Duration = Duration::from_secs(1);
+use std::path::PathBuf;
 
 /// What `braid watch` is asked for.
 #[derive(clap::Args)]
 pub struct Options {
     #[command(flatten)]
     at: DeploymentOptions,
-    /// The user's signed states, as its party writes them; read again at every look.
-    #[arg(long, value_name = "FILE")]
-    states: PathBuf,
+    /// A user's signed states, as its party writes them; read again whenever they change. Can be repeated.
+    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    states: Vec<PathBuf>,
     /// Who pays the fees; it need not own a channel, but settles one window later then.
     #[arg(long, default_value = "//Alice")]
     suri: String,
@@ -41,45 +39,76 @@ pub struct Brought {
     pub refusal: Option<String>,
 }
 
-impl From<&Attempt> for Brought {
-    fn from(attempt: &Attempt) -> Self {
-        let why = match attempt.why {
+impl Brought {
+    /// What came of a call.
+    pub fn new(message: &'static str, why: Why, outcome: &Result<Receipt, CallError>) -> Self {
+        let why = match why {
             Why::Answer => "newer states",
             Why::Settle => "the deadline has passed",
         };
-        let (call, refusal) = match &attempt.outcome {
-            Ok(receipt) => (Some(CallCost::new(attempt.message, receipt)), None),
+        let (call, refusal) = match outcome {
+            Ok(receipt) => (Some(CallCost::new(message, receipt)), None),
             Err(refusal) => (None, Some(refusal.to_string())),
         };
-        Self { message: attempt.message, why, call, refusal }
+        Self { message, why, call, refusal }
     }
 }
 
 /// Watches and says what it does, a line each.
 pub async fn run(options: &Options) -> Result<()> {
     let keys = Keys::from_suri(&options.suri)?;
-    let (mut chain, contract) = options.at.open().await?;
-    let mut evidence = load_states(&options.states)?;
-    ensure!(!evidence.channels.is_empty(), "{} has no channels to watch", options.states.display());
-    let mut watch = Watch::start(contract, &mut chain, &evidence).await?;
-    loop {
-        // A deadline that the wall clock has passed needs a block that says so.
-        if let Some(deadline) = watch.next_deadline(&evidence, &keys).filter(|deadline| *deadline < chain.now()) {
-            chain.wait_until(&keys, deadline).await?;
-        }
-        for attempt in watch.look(&mut chain, &keys, &evidence).await? {
-            let brought = Brought::from(&attempt);
-            let text = match (&brought.refusal, options.at.on.json) {
-                (_, true) => serde_json::to_string(&brought)?,
-                (None, _) => format!("{}: {}", brought.message, brought.why),
-                (Some(refusal), _) => format!("{}: {}, but {refusal}", brought.message, brought.why),
-            };
-            print_line(&text)?;
-        }
-        if options.once {
-            return Ok(());
-        }
-        tokio::time::sleep(PAUSE).await;
-        evidence = load_states(&options.states)?;
+    let (chain, contract) = options.at.open().await?;
+    let mut tower = Watchtower::new(chain, contract, keys, options.states.clone()).await?;
+    let json = options.at.on.json;
+    if options.once {
+        let mut failed = Ok(());
+        tower
+            .look_once(|said| {
+                // Whoever looks once wants to know.
+                if let Said::Trouble(trouble) = &said {
+                    failed = Err(anyhow::anyhow!("{trouble}"));
+                }
+                say(json, &said);
+            })
+            .await?;
+        return failed;
     }
+    tower.run(|said| say(json, &said)).await;
+    Ok(())
+}
+
+fn say(json: bool, said: &Said) {
+    let text = match said {
+        Said::Brought { message, why, outcome } => {
+            let brought = Brought::new(message, *why, outcome);
+            match &brought.refusal {
+                _ if json => serde_json::to_string(&brought).unwrap_or_default(),
+                None => format!("{message}: {}", brought.why),
+                Some(refusal) => format!("{message}: {}, but {refusal}", brought.why),
+            }
+        }
+        // What is no call goes to the log, so that a program reads calls only.
+        Said::Guards { user, channels, updates, shortest_window } => {
+            let again = shortest_window
+                .map_or(String::new(), |window| format!("; it must look again every {} s", window / 1_000));
+            eprintln!("guarding {channels} channels of {} with {updates} signed states{again}", address(user));
+            return;
+        }
+        Said::Purse(balance) => {
+            let enough = if *balance < ENOUGH {
+                format!("; send it some: {} are enough", units(ENOUGH as i128))
+            } else {
+                String::new()
+            };
+            eprintln!("the purse has {} UNIT{enough}", units(*balance as i128));
+            return;
+        }
+        Said::Trouble(trouble) => {
+            eprintln!("warning: {trouble}");
+            return;
+        }
+        _ => return,
+    };
+    // A reader that has gone away does not stop the watching.
+    let _ = print_line(&text);
 }

@@ -3,14 +3,6 @@
 use super::{Effort, Progress};
 use crate::output::{Axis, Cell, Figure, Finding, Point, Series, Table};
 use anyhow::{ensure, Context, Result};
-use braid::{
-    engine::{
-        message::{Payment, Scope},
-        party::Command,
-        step::Notice,
-    },
-    local::{Delays, Local},
-};
 use chain::{
     block_on,
     contract::{Bundle, Contract},
@@ -19,17 +11,21 @@ use chain::{
     UNIT,
 };
 use devchain::Devchain;
-use planning::Transfer;
-use protocol::{abi::Deposit, state::MIN_WINDOW, Balance, MpcId, Owners, TpcId};
+use engine::{
+    payment::{Grantee, Purpose},
+    Command, Notice, Outcome, Over, Permission, Scope, Transfer,
+};
+use protocol::{abi::Deposit, state::MIN_WINDOW, AccountId, Asset, Balance, MpcId, TpcId};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
+use testkit::local::{Delays, Local};
 
 /// The paper's clock: a block each 15 s, and 50 ms a message.
 const DELAYS: Delays = Delays { message: 50, block: 15_000 };
 /// What each owner puts into a channel, in planck.
 const STAKE: Balance = 10_000 * UNIT;
 /// How long an agreement stays good, in ms of the chain's clock.
-const VALID_FOR: u64 = 1_000_000_000;
+const VALID_FOR: u64 = 600_000_000;
 
 /// What a stage took.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,7 +59,7 @@ impl Run {
         let endowed: Vec<_> = users.iter().map(|keys| (*keys.account().as_ref(), 10 * STAKE)).collect();
         let mut chain = Devchain::with_accounts(&endowed);
         let (contract, _) = block_on(Contract::deploy(&mut chain, &Keys::from_suri("//Alice")?, &Bundle::built_in()?))?;
-        let mut world = Local::new(chain, contract, users, 2 * STAKE)?;
+        let mut world = Local::new(chain, contract, users, vec![Keys::from_suri("//Coordinator")?])?;
         for user in 0..n {
             world.call(user, 2 * STAKE, &Deposit {})?;
         }
@@ -77,8 +73,16 @@ impl Run {
         for (user, command) in commands {
             self.world.start(user, command)?;
         }
-        for (_, notice) in self.world.run()? {
-            let bad = matches!(notice, Notice::TpcRejected(..) | Notice::MpcFailed(..) | Notice::Ignored(_));
+        self.world.run()?;
+        for (_, notice) in self.world.take_notices() {
+            let bad = matches!(
+                notice,
+                Notice::AgreementRejected(..)
+                    | Notice::MpcCreateFailed(..)
+                    | Notice::MpcCloseFailed(..)
+                    | Notice::Ignored(_)
+                    | Notice::Decided { outcome: Outcome::Void, .. }
+            );
             ensure!(!bad, "stage {name}: {notice:?}");
         }
         let stage = Stage {
@@ -100,6 +104,10 @@ impl Run {
         Ok(())
     }
 
+    fn account(&self, user: usize) -> Result<AccountId> {
+        Ok(self.world.engine(user)?.account())
+    }
+
     fn later(&mut self) -> u64 {
         self.world.chain.time() + VALID_FOR
     }
@@ -109,10 +117,11 @@ impl Run {
         let valid_until = self.later();
         let mut commands = vec![];
         for [a, b] in ring(self.world.len()) {
-            let peer = self.world.party(b)?.account();
-            let open = Command::OpenTpc {
+            let peer = self.world.engine(b)?.account();
+            let open = Command::Open {
                 peer,
                 nonce: 0,
+                asset: Asset::Native,
                 own: STAKE,
                 theirs: STAKE,
                 value: 0,
@@ -124,8 +133,8 @@ impl Run {
         self.stage("TPC create", commands)?;
         let mut first = BTreeMap::new();
         for user in 0..self.world.len() {
-            for tpc in self.world.party(user)?.channels().keys() {
-                first.entry(*tpc).or_insert(user);
+            for tpc in self.world.channels(user)? {
+                first.entry(tpc).or_insert(user);
             }
         }
         Ok(first.into_iter().map(|(tpc, user)| (user, tpc)).collect())
@@ -133,7 +142,7 @@ impl Run {
 
     fn close(&mut self, channels: Vec<(usize, TpcId)>) -> Result<()> {
         let valid_until = self.later();
-        let close = |(user, tpc)| (user, Command::CloseTpc { tpc, valid_until });
+        let close = |(user, tpc)| (user, Command::Close { tpc, valid_until });
         self.stage("TPC close", channels.into_iter().map(close).collect())
     }
 
@@ -149,9 +158,11 @@ fn two_party(payments: u32) -> Result<Run> {
     let (user, tpc) = *channels.first().context("the channel was not created")?;
     for payment in 0..payments {
         let payer = if payment % 2 == 0 { user } else { 1 - user };
-        run.stage("TPC off-chain update", vec![(payer, Command::PayTpc { tpc, amount: UNIT })])?;
+        let (from, to) = (run.account(payer)?, run.account(1 - payer)?);
+        let transfers = vec![Transfer { from, to, asset: Asset::Native, amount: UNIT }];
+        run.stage("TPC off-chain update", vec![(payer, Command::Pay { transfers, over: Over::Channel(tpc) })])?;
     }
-    run.stage("TPC on-chain update", vec![(user, Command::CheckpointTpc(tpc))])?;
+    run.stage("TPC on-chain update", vec![(user, Command::Checkpoint(vec![tpc]))])?;
     run.close(channels)?;
     Ok(run)
 }
@@ -161,27 +172,33 @@ fn multi_party(n: usize, transactions: u32) -> Result<Run> {
     let mut run = Run::new(n)?;
     let channels = run.open()?;
     let valid_until = run.later();
-    let mut members: BTreeMap<TpcId, (Owners, _)> = BTreeMap::new();
+    let members = run.world.all_channels();
+    let coordinator = run.account(n)?;
+    let of = members.into_values().collect();
+    let create = Command::CreateMpc { channels: of, coordinator, registered: true, valid_until };
+    run.stage("MPC create", vec![(0, create)])?;
+    let created = run.world.engine(0)?.memberships().next().map(|(mpc, _)| *mpc);
+    let mpc: MpcId = created.context("the group was not created")?;
+    let accounts = (0..n).map(|user| run.account(user)).collect::<Result<Vec<_>>>()?;
     for user in 0..n {
-        for (tpc, channel) in run.world.party(user)?.channels() {
-            members.insert(*tpc, (channel.owners, channel.latest));
+        for purpose in [Purpose::Pay, Purpose::PassOn] {
+            let permission = Permission::unlimited(Grantee::Group(mpc), purpose, Asset::Native);
+            run.world.command(user, Command::Permit(permission))?;
         }
     }
-    let create = Command::CreateMpc { channels: members.into_values().collect(), valid_until };
-    run.stage("MPC create", vec![(0, create)])?;
-    let mpc: MpcId = run.world.party(0)?.groups().next().context("the group was not created")?;
-    let accounts = (0..n).map(|user| Ok(run.world.party(user)?.account())).collect::<Result<Vec<_>>>()?;
     for transaction in 0..transactions {
         let winner = transaction as usize % n;
         let losers = (0..n).filter(|user| *user != winner);
-        let transfers =
-            losers.map(|user| Transfer { from: accounts[user], to: accounts[winner], amount: UNIT }).collect();
-        let payment = Payment { mpc, transfers, scope: Scope::All, confirm: true };
-        run.stage("MPC off-chain update", vec![(winner, Command::Pay(payment))])?;
+        let (to, asset) = (accounts[winner], Asset::Native);
+        let transfers = losers.map(|user| Transfer { from: accounts[user], to, asset, amount: UNIT }).collect();
+        let over = Over::Group { mpc, scope: Scope::All, confirm: true };
+        run.stage("MPC off-chain update", vec![(winner, Command::Pay { transfers, over })])?;
     }
-    run.stage("MPC on-chain update", vec![(0, Command::Checkpoint(mpc))])?;
+    let own = run.world.channels(0)?;
+    run.stage("MPC on-chain update", vec![(0, Command::Checkpoint(own))])?;
     let valid_until = run.later();
-    run.stage("MPC close", vec![(0, Command::CloseMpc { mpc, valid_until })])?;
+    let close = Command::CloseMpc { mpc, channels: run.world.members(mpc), valid_until };
+    run.stage("MPC close", vec![(0, close)])?;
     run.close(channels)?;
     Ok(run)
 }

@@ -3,15 +3,7 @@
 mod summary;
 
 use crate::output::{print_line, units, CallCost};
-use anyhow::{ensure, Context, Result};
-use braid::{
-    engine::{
-        message::{Payment, Scope},
-        party::{Channel, Command},
-        step::{Notice, Peer},
-    },
-    local::Local,
-};
+use anyhow::{bail, ensure, Context, Result};
 use chain::{
     cargo_contract::CargoContract,
     contract::{Bundle, Contract},
@@ -20,16 +12,21 @@ use chain::{
     Chain, ChainError, Receipt, EXISTENTIAL_DEPOSIT, UNIT,
 };
 use devchain::Devchain;
+use engine::{
+    payment::{Grantee, Purpose},
+    Answer, Channel, Command, Notice, Outcome, Over, Permission, Scope, Transfer,
+};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use planning::Transfer;
 use protocol::{
     abi::{Deposit, DisputeChannels, UpdateChannels, Withdraw},
-    Balance, MpcId, Resolution, SignedUpdate, TpcId,
+    Asset, Balance, MpcId, Resolution, SignedUpdate, TpcId,
 };
-use std::collections::BTreeMap;
 use summary::{Player, Stage, Summary};
+use testkit::local::Local;
 
 const NAMES: [&str; 6] = ["Alice", "Bob", "Charlie", "Dave", "Eve", "Ferdie"];
+/// Who leads the group's rounds. It never makes a call, and so needs no funds.
+const COORDINATOR: &str = "//Coordinator";
 /// How long an agreement stays good, in ms of block time.
 const VALID_FOR: u64 = 3_600_000;
 /// What each player puts into the ledger and no channel, in planck.
@@ -191,7 +188,7 @@ async fn play<C: Chain>(options: &Options, mut chain: C, bundle: &Bundle, player
     let (contract, deployed) = Contract::deploy(&mut chain, &players[0].keys, bundle).await?;
     steps.inc(1);
     let keys = players.iter().map(|player| player.keys.clone()).collect();
-    let world = Local::new(chain, contract, keys, in_channels)?;
+    let world = Local::new(chain, contract, keys, vec![Keys::from_suri(COORDINATOR)?])?;
     let calls = vec![CallCost::new("new", &deployed)];
     let mut paid = vec![0; n];
     // A new contract's account gets the existential deposit from whoever makes it.
@@ -208,8 +205,8 @@ async fn play<C: Chain>(options: &Options, mut chain: C, bundle: &Bundle, player
     game.steps.set_message("opening two-party channels");
     for (a, b) in &pairs {
         let (valid_until, peer, window) = (game.later()?, players[*b].keys.account(), game.window);
-        let (own, theirs, value) = (stake, stake, stake);
-        game.act(*a, Command::OpenTpc { peer, nonce: 0, own, theirs, value, window, valid_until })?;
+        let (own, theirs, value, asset) = (stake, stake, stake, Asset::Native);
+        game.act(*a, Command::Open { peer, nonce: 0, asset, own, theirs, value, window, valid_until })?;
     }
     let n64 = n as u64;
     game.stage("TPC create", channels, channels, ("2", 2));
@@ -228,12 +225,13 @@ async fn play<C: Chain>(options: &Options, mut chain: C, bundle: &Bundle, player
         // The round before the checkpoint names every channel, so that one call puts the whole group on chain.
         game.round(mpc, winner, if round == half { Scope::All } else { Scope::Touched })?;
         if round == 1 {
-            first_round = game.world.party(n - 1)?.evidence().updates.into_iter().next();
+            first_round = game.world.engine(n - 1)?.evidence().updates.into_iter().next();
         }
         // A cheat has no use for a state that is older than what is on chain.
         if round == half && !options.cheat {
             game.stage("MPC off-chain update", u64::from(round), 0, update);
-            game.act(0, Command::Checkpoint(mpc))?;
+            let channels = game.world.channels(0)?;
+            game.act(0, Command::Checkpoint(channels))?;
             game.stage("MPC on-chain update", 1, 1, ("0", 0));
         }
     }
@@ -255,7 +253,8 @@ async fn play<C: Chain>(options: &Options, mut chain: C, bundle: &Bundle, player
     if let Some(user) = closing.filter(|_| n > 2 || gone.is_none()) {
         game.steps.set_message("closing");
         let valid_until = game.later()?;
-        game.act(user, Command::CloseMpc { mpc, valid_until })?;
+        let channels = game.world.members(mpc);
+        game.act(user, Command::CloseMpc { mpc, channels, valid_until })?;
         let formula = match gone {
             None => ("3n-1", 3 * n64 - 1),
             Some(_) => ("3(n-1)-1", 3 * (n64 - 1) - 1),
@@ -264,10 +263,9 @@ async fn play<C: Chain>(options: &Options, mut chain: C, bundle: &Bundle, player
     }
     let mut closed = 0;
     for user in (0..n).filter(|user| Some(*user) != absent) {
-        let own: Vec<_> = game.world.party(user)?.channels().keys().copied().collect();
-        for tpc in own {
+        for tpc in game.world.channels(user)? {
             let valid_until = game.later()?;
-            game.act(user, Command::CloseTpc { tpc, valid_until })?;
+            game.act(user, Command::Close { tpc, valid_until })?;
             closed += 1;
         }
     }
@@ -319,11 +317,16 @@ impl<C: Chain> Game<'_, C> {
 
     /// Lets a player do something that nobody objects to.
     fn act(&mut self, user: usize, command: Command) -> Result<()> {
-        for (_, notice) in self.world.command(user, command)? {
-            ensure!(
-                !matches!(notice, Notice::TpcRejected(..) | Notice::MpcFailed(..) | Notice::Ignored(_)),
-                "{notice:?}"
+        self.world.command(user, command)?;
+        for (_, notice) in self.world.take_notices() {
+            let bad = matches!(
+                notice,
+                Notice::AgreementRejected(..)
+                    | Notice::MpcCreateFailed(..)
+                    | Notice::MpcCloseFailed(..)
+                    | Notice::Ignored(_)
             );
+            ensure!(!bad, "{notice:?}");
         }
         self.steps.inc(1);
         Ok(())
@@ -333,14 +336,23 @@ impl<C: Chain> Game<'_, C> {
     fn braid(&mut self) -> Result<MpcId> {
         self.steps.set_message("forming the multi-party channel");
         let valid_until = self.later()?;
-        let mut members = BTreeMap::new();
+        let channels = self.world.all_channels().into_values().collect();
+        let coordinator = Keys::from_suri(COORDINATOR)?.account();
+        let form = Command::CreateMpc { channels, coordinator, registered: true, valid_until };
+        let Answer::Mpc(mpc) = self.world.command(0, form)? else { bail!("the multi-party channel has no name") };
+        let notices = self.world.take_notices();
+        ensure!(
+            notices.contains(&(0, Notice::MpcCreated(mpc))),
+            "the multi-party channel was not created: {notices:?}"
+        );
+        self.steps.inc(1);
         for user in 0..self.players.len() {
-            for (tpc, channel) in self.world.party(user)?.channels() {
-                members.insert(*tpc, (channel.owners, channel.latest));
+            for purpose in [Purpose::Pay, Purpose::PassOn] {
+                let permission = Permission::unlimited(Grantee::Group(mpc), purpose, Asset::Native);
+                self.world.command(user, Command::Permit(permission))?;
             }
         }
-        self.act(0, Command::CreateMpc { channels: members.into_values().collect(), valid_until })?;
-        self.world.party(0)?.groups().next().context("the multi-party channel was not created")
+        Ok(mpc)
     }
 
     /// Each loser pays the winner 1 UNIT.
@@ -348,10 +360,14 @@ impl<C: Chain> Game<'_, C> {
         let n = self.players.len();
         let account = |user: usize| self.players[user].keys.account();
         let losers = (0..n).filter(|user| *user != winner);
-        let transfers =
-            losers.map(|user| Transfer { from: account(user), to: account(winner), amount: UNIT }).collect();
-        let notices = self.world.command(winner, Command::Pay(Payment { mpc, transfers, scope, confirm: true }))?;
-        let settled = |(_, notice): &&(Peer, Notice)| matches!(notice, Notice::MpcUpdated(_));
+        let (to, asset) = (account(winner), Asset::Native);
+        let transfers = losers.map(|user| Transfer { from: account(user), to, asset, amount: UNIT }).collect();
+        let over = Over::Group { mpc, scope, confirm: true };
+        self.world.command(winner, Command::Pay { transfers, over })?;
+        let notices = self.world.take_notices();
+        let settled = |(_, notice): &&(usize, Notice)| {
+            matches!(notice, Notice::Received(_) | Notice::Decided { outcome: Outcome::Settled, .. })
+        };
         let told = notices.iter().filter(settled).count();
         ensure!(told == n, "only {told} of {n} players saw the round settled: {notices:?}");
         self.steps.inc(1);
@@ -375,8 +391,7 @@ impl<C: Chain> Game<'_, C> {
     /// A player answers nothing any more, and nobody watches for it. Each of the others disputes its channel with that
     /// player, and is paid after the deadline. The group of the others stands.
     fn vanish(&mut self, absent: usize) -> Result<()> {
-        self.world.set_absent(absent, true)?;
-        self.world.set_watched(absent, false)?;
+        self.world.leave(absent, false)?;
         let gone = self.players[absent].keys.account();
         self.steps.set_message("disputing the channels of the absent player");
         for user in (0..self.players.len()).filter(|user| *user != absent) {
@@ -393,23 +408,24 @@ impl<C: Chain> Game<'_, C> {
         let cheat = self.players.len() - 1;
         self.steps.set_message("an old state is published");
         for user in 0..cheat {
-            self.world.set_absent(user, true)?;
+            self.world.leave(user, true)?;
         }
-        self.world.set_watched(cheat, false)?;
+        // It makes its calls by hand: its own party would put the newest state on chain.
+        self.world.leave(cheat, false)?;
         let channels = self.channels(cheat, |_| true)?;
         let SignedUpdate { update, owners, signatures } = old;
         self.world.call(cheat, 0, &UpdateChannels { update, owners, signatures })?;
         self.world.call(cheat, 0, &DisputeChannels { channels, then: Resolution::Settle })?;
         self.wait()?;
-        for user in 0..cheat {
-            self.world.set_absent(user, false)?;
+        for user in 0..=cheat {
+            self.world.come_back(user)?;
         }
         self.dispute_stage();
         Ok(())
     }
 
     fn channels(&self, user: usize, wanted: impl Fn(&Channel) -> bool) -> Result<Vec<TpcId>> {
-        let channels = self.world.party(user)?.channels().iter();
+        let channels = self.world.engine(user)?.channels();
         Ok(channels.filter(|(_, channel)| wanted(channel)).map(|(tpc, _)| *tpc).collect())
     }
 
