@@ -149,7 +149,7 @@ async fn a_deployment_or_an_account_that_does_not_serve_is_one_line_that_says_wh
     );
     // Ours, but made for another chain.
     let bundle = Bundle::built_in().unwrap();
-    let data = protocol::abi::Message::call_data(&protocol::abi::New { genesis_hash: [1; 32] }, &chain::keys::Native);
+    let data = protocol::abi::Message::call_data(&protocol::abi::New { genesis_hash: [1; 32] }, &engine::Native);
     let foreign = chain::Instantiation { code: bundle.wasm, data, salt: vec![] };
     let (account, _) = chain.instantiate(&keys("//Alice"), foreign).await.unwrap();
     let address = chain::keys::address(&account);

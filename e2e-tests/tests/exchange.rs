@@ -8,12 +8,12 @@ use chain::{
     block_on,
     contract::CallError,
     costs::{Bench, Channel},
-    keys::Native,
     node::NodeChain,
     Chain, UNIT,
 };
 use devchain::Devchain;
 use e2e_tests::{keys, TestNode};
+use engine::Native;
 use protocol::{
     abi::{
         CreateTpc, DepositPsp22, DisputeChannels, GetEnded, GetTpc, LedgerBalance, SettleChannels, UpdateChannels,

@@ -132,9 +132,10 @@ fn refusals<C: Chain>(bench: &mut Bench<C>) -> Vec<Named> {
 fn failures<C: Chain>(bench: &mut Bench<C>) -> Vec<(&'static str, ChainError)> {
     let contract = bench.contract.account;
     let gas_limit = Weight { ref_time: 100_000_000_000, proof_size: 1_000_000 };
-    let plenty = |message: Vec<u8>| ContractCall { contract, value: 0, gas_limit, deposit_limit: None, data: message };
-    let deposit = Deposit {}.call_data(&chain::keys::Native);
-    let withdraw = Withdraw { amount: UNIT }.call_data(&chain::keys::Native);
+    let plenty =
+        |message: Vec<u8>| ContractCall { contract, value: 0, gas_limit, deposit_limit: None, tip: 0, data: message };
+    let deposit = Deposit {}.call_data(&engine::Native);
+    let withdraw = Withdraw { amount: UNIT }.call_data(&engine::Native);
     let user = bench.users[0].clone();
     let nobody = keys("//nobody at all");
     let bob = keys("//Bob");
@@ -175,7 +176,7 @@ async fn the_contract_refuses_by_name_on_both_chains() {
     assert_eq!(on_node, embedded);
     let bench = Bench::embedded(3);
     let account = |user: usize| bench.users[user].account();
-    let tpc = |pair| bench.owners(pair, 0).tpc(&chain::keys::Native);
+    let tpc = |pair| bench.owners(pair, 0).tpc(&engine::Native);
     let [first, second, third] = [[0, 1], [0, 2], [1, 2]].map(tpc);
     let lower = first.min(second);
     let expected = [

@@ -1,28 +1,25 @@
 //! Two-party and multi-party channels through their whole lives, by the client, on the embedded chain and on a node.
 #![allow(clippy::unwrap_used)] // A failure here fails the test.
 
-use braid::{
-    engine::{
-        message::{Payment, Scope},
-        party::Command,
-        step::Notice,
-    },
-    local::Local,
-};
 use chain::{
     block_on,
     contract::{Bundle, Contract},
+    keys::Keys,
     node::NodeChain,
     Chain, Receipt, UNIT,
 };
 use devchain::Devchain;
 use e2e_tests::{keys, TestNode};
-use planning::Transfer;
+use engine::{
+    payment::{Grantee, Purpose},
+    Answer, Command, Notice, Outcome, Over, Permission, Scope, Transfer,
+};
 use protocol::{
     abi::{Deposit, GetMpc, GetTpc, LedgerBalance, NextNonce, Withdraw},
     state::MIN_WINDOW,
     Asset, Tpc,
 };
+use testkit::local::Local;
 
 const STAKE: u128 = 50 * UNIT;
 
@@ -36,67 +33,78 @@ struct Life {
 
 fn live<C: Chain>(mut chain: C) -> Life {
     let mut users = ["//Alice", "//Bob", "//Charlie"].map(keys).to_vec();
-    users.sort_by_key(chain::keys::Keys::account);
-    let accounts: Vec<_> = users.iter().map(chain::keys::Keys::account).collect();
+    users.sort_by_key(Keys::account);
+    let accounts: Vec<_> = users.iter().map(Keys::account).collect();
     let (contract, _) = block_on(Contract::deploy(&mut chain, &users[0], &Bundle::built_in().unwrap())).unwrap();
-    let mut world = Local::new(chain, contract, users, 2 * STAKE).unwrap();
+    let coordinator = keys("//Coordinator");
+    let mut world = Local::new(chain, contract, users, vec![coordinator.clone()]).unwrap();
     for user in 0..3 {
         world.call(user, 2 * STAKE + UNIT, &Deposit {}).unwrap();
     }
-    // The clock of a node is that of its machine, and the embedded chain's is its own: agreements without end.
-    let valid_until = u64::MAX;
+    // The clock of a node is that of its machine, and the embedded chain's is its own.
+    let valid_until = world.time().unwrap() + 3_600_000;
     let act = |world: &mut Local<C>, user: usize, command: Command| {
-        let notices = world.command(user, command).unwrap();
-        let bad = notices
-            .iter()
-            .find(|(_, notice)| matches!(notice, Notice::TpcRejected(..) | Notice::MpcFailed(..) | Notice::Ignored(_)));
+        let answer = world.command(user, command).unwrap();
+        let notices = world.take_notices();
+        let bad = notices.iter().find(|(_, notice)| {
+            matches!(
+                notice,
+                Notice::AgreementRejected(..)
+                    | Notice::MpcCreateFailed(..)
+                    | Notice::MpcCloseFailed(..)
+                    | Notice::Ignored(_)
+                    | Notice::Decided { outcome: Outcome::Void, .. }
+            )
+        });
         assert_eq!(bad, None);
+        answer
     };
-    for (a, b) in [(0, 1), (0, 2), (1, 2)] {
-        let peer = accounts[b];
-        act(
-            &mut world,
-            a,
-            Command::OpenTpc { peer, nonce: 0, own: STAKE, theirs: STAKE, value: 0, window: MIN_WINDOW, valid_until },
-        );
-    }
-    let tpcs: Vec<_> = [(0, 1), (0, 2), (1, 2)]
-        .map(|(a, b)| {
-            let channels = world.party(a).unwrap().channels();
-            *channels.iter().find(|(_, channel)| channel.owners.parties == [accounts[a], accounts[b]]).unwrap().0
-        })
-        .to_vec();
+    let tpcs = [(0, 1), (0, 2), (1, 2)].map(|(a, b)| {
+        let (asset, own, theirs, value, window) = (Asset::Native, STAKE, STAKE, 0, MIN_WINDOW);
+        let open = Command::Open { peer: accounts[b], nonce: 0, asset, own, theirs, value, window, valid_until };
+        let Answer::Tpc(tpc) = act(&mut world, a, open) else { panic!("it has no name") };
+        tpc
+    });
     let mut states = vec![];
     let mut look = |world: &mut Local<C>| {
         for id in &tpcs {
             states.push(world.query(&GetTpc { id: *id }).unwrap());
         }
     };
-    act(&mut world, 0, Command::PayTpc { tpc: tpcs[0], amount: 7 * UNIT });
-    act(&mut world, 1, Command::CheckpointTpc(tpcs[0]));
+    let transfer = |from: usize, to: usize, amount| Transfer {
+        from: accounts[from],
+        to: accounts[to],
+        asset: Asset::Native,
+        amount,
+    };
+    let alone = Command::Pay { transfers: vec![transfer(0, 1, 7 * UNIT)], over: Over::Channel(tpcs[0]) };
+    act(&mut world, 0, alone);
+    act(&mut world, 1, Command::Checkpoint(vec![tpcs[0]]));
     look(&mut world);
-    let mut members = std::collections::BTreeMap::new();
+    let channels = world.all_channels().into_values().collect();
+    let create = Command::CreateMpc { channels, coordinator: coordinator.account(), registered: true, valid_until };
+    let Answer::Mpc(mpc) = act(&mut world, 2, create) else { panic!("it has no name") };
+    assert_eq!(world.query(&GetMpc { id: mpc }).unwrap().map(|mpc| mpc.channels), Some(3));
     for user in 0..3 {
-        for (tpc, channel) in world.party(user).unwrap().channels() {
-            members.insert(*tpc, (channel.owners, channel.latest));
+        for purpose in [Purpose::Pay, Purpose::PassOn] {
+            let permission = Permission::unlimited(Grantee::Group(mpc), purpose, Asset::Native);
+            act(&mut world, user, Command::Permit(permission));
         }
     }
-    act(&mut world, 2, Command::CreateMpc { channels: members.into_values().collect(), valid_until });
-    let mpc = world.party(0).unwrap().groups().next().unwrap();
-    assert_eq!(world.query(&GetMpc { id: mpc }).unwrap().map(|mpc| mpc.channels), Some(3));
     for (winner, scope) in [(0, Scope::Touched), (2, Scope::All)] {
         let losers = (0..3).filter(|user| *user != winner);
-        let transfers = losers.map(|user| Transfer { from: accounts[user], to: accounts[winner], amount: 3 * UNIT });
-        let payment = Payment { mpc, transfers: transfers.collect(), scope, confirm: true };
-        act(&mut world, winner, Command::Pay(payment));
+        let transfers = losers.map(|user| transfer(user, winner, 3 * UNIT)).collect();
+        act(&mut world, winner, Command::Pay { transfers, over: Over::Group { mpc, scope, confirm: true } });
     }
-    act(&mut world, 1, Command::Checkpoint(mpc));
+    let own = world.channels(1).unwrap();
+    act(&mut world, 1, Command::Checkpoint(own));
     look(&mut world);
-    act(&mut world, 1, Command::CloseMpc { mpc, valid_until });
+    let members = world.members(mpc);
+    act(&mut world, 1, Command::CloseMpc { mpc, channels: members, valid_until });
     assert_eq!(world.query(&GetMpc { id: mpc }).unwrap(), None);
     look(&mut world);
     for (user, tpc) in [(0, tpcs[0]), (2, tpcs[1]), (1, tpcs[2])] {
-        act(&mut world, user, Command::CloseTpc { tpc, valid_until });
+        act(&mut world, user, Command::Close { tpc, valid_until });
     }
     look(&mut world);
     let parties = [accounts[0], accounts[1]];

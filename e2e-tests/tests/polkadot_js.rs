@@ -3,10 +3,11 @@
 
 use chain::{
     costs::Bench,
-    keys::{address, Keys, Native},
+    keys::{address, Keys},
     node::NodeChain,
 };
 use e2e_tests::{run, TestNode};
+use engine::Native;
 use protocol::{Action, Entry, Update};
 use serde_json::json;
 use std::{path::Path, process::Command};

@@ -35,6 +35,24 @@ pub fn list(rows: &[(&str, String)]) -> Table {
     table
 }
 
+/// Columns under their heads, two spaces between them. Those from `right` on are aligned to the right.
+pub fn columns(heads: &[&str], rows: impl Iterator<Item = Vec<String>>, right: usize) -> String {
+    let heads = heads.iter().map(|head| (*head).to_owned()).collect();
+    let rows: Vec<Vec<String>> = std::iter::once(heads).chain(rows).collect();
+    let count = rows.iter().map(Vec::len).max().unwrap_or_default();
+    let length = |row: &Vec<String>, column: usize| row.get(column).map_or(0, |cell| cell.chars().count());
+    let widths: Vec<_> =
+        (0..count).map(|column| rows.iter().map(|row| length(row, column)).max().unwrap_or_default()).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, width))| match column >= right {
+            true => format!("{cell:>width$}"),
+            false => format!("{cell:<width$}"),
+        });
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// Planck as UNIT with six decimals, towards zero.
 pub fn units(planck: i128) -> String {
     let (sign, amount) = if planck < 0 { ("-", planck.unsigned_abs()) } else { ("", planck.unsigned_abs()) };
