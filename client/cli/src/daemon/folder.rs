@@ -78,7 +78,7 @@ pub fn token(folder: &Path) -> Result<String> {
         return Ok(token);
     }
     let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).context("the system gives no random bytes")?;
+    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("the system gives no random bytes: {error}"))?;
     let token = hex::encode(bytes);
     write_private(&path, &format!("{token}\n"))?;
     Ok(token)

@@ -40,7 +40,7 @@ pub fn in_folder(folder: &Path) -> Result<Found> {
         return Ok(Found { keys, new: false });
     }
     let mut entropy = [0; ENTROPY];
-    getrandom::fill(&mut entropy).context("the system gives no random bytes")?;
+    getrandom::fill(&mut entropy).map_err(|error| anyhow::anyhow!("the system gives no random bytes: {error}"))?;
     let phrase = Mnemonic::from_entropy(&entropy).context("no phrase can be made")?.to_string();
     let keys = Keys::from_suri(&phrase)?;
     folder::write_private(&path, &format!("{phrase}\n"))?;
